@@ -1,0 +1,64 @@
+"""The names of classes: shown short, found by what a person types.
+
+A name is what WordNet gives, synonyms with commas: "goldfish, Carassius auratus".
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from .errors import InputError
+
+
+def short_name(name):
+    """The first synonym: "goldfish"."""
+    return name.split(",")[0].strip()
+
+
+def find_class(classes, wanted):
+    """The index of the class that `wanted` means.
+
+    Parameters
+    ----------
+    classes : list of str
+        The name of each class.
+    wanted : str
+        An index, one of a class's names, or words that only one class has;
+        upper and lower case are the same.
+
+    Returns
+    -------
+    c : int
+
+    Raises
+    ------
+    InputError
+        No class is meant, or several are.
+
+    Examples
+    --------
+    >>> find_class(["Egyptian cat", "goldfish, Carassius auratus"], "cat")
+    0
+    """
+    if re.fullmatch(r"-?\d+", wanted):
+        if not 0 <= int(wanted) < len(classes):
+            raise InputError(f"class {wanted} does not exist; the network has classes 0 to {len(classes) - 1}")
+        return int(wanted)
+    text = " ".join(wanted.casefold().split())
+    synonyms = [[part.strip() for part in name.casefold().split(",")] + [name.casefold()] for name in classes]
+    words = re.compile(rf"\b{re.escape(text)}\b")
+    for matches in (
+        [c for c, names in enumerate(synonyms) if text in names],
+        [c for c, names in enumerate(synonyms) if text and words.search(names[-1])],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            listed = ", ".join(f'{c} "{short_name(classes[c])}"' for c in matches[:6])
+            raise InputError(f'class "{wanted}" may be {listed}{" ..." * (len(matches) > 6)}; give the index')
+    owner = {name: c for c, names in enumerate(synonyms) for name in names}
+    near = {owner[name]: None for name in difflib.get_close_matches(text, owner, n=3, cutoff=0.6)}
+    hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
+    raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)}; '
+                     + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))

@@ -1,0 +1,106 @@
+"""All of Section 2 for one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from .cam import check_scores, class_activation_map, class_scores, global_average_pool, softmax
+from .errors import InputError
+from .network import load
+from .photo import read_photo
+from .preprocessing import View
+
+IDENTITY = "S_c = mean_xy M_c(x, y) + b_c"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a network saw in a photo, in the paper's symbols.
+
+    Attributes
+    ----------
+    photo : PIL.Image.Image
+        Upright, mode RGB.
+    view : View
+        Which part of the photo the network saw.
+    model : str
+        The network's file name.
+    classes : list of str
+        The name of each class.
+    f : (K, H, W) array
+    F : (K,) array
+    w : (C, K) array
+    b : (C,) array
+    S : (C,) array
+    P : (C,) array
+        See the table of symbols in the docstring of the package. S and P are
+        computed from f, w and b.
+    max_abs_error : float
+        The largest difference between what the maps say and the network's own
+        scores: ``max_c |mean M_c + b_c - S_c|``.
+    """
+
+    photo: Image.Image
+    view: View
+    model: str
+    classes: list
+    f: np.ndarray
+    F: np.ndarray
+    w: np.ndarray
+    b: np.ndarray
+    S: np.ndarray
+    P: np.ndarray
+    max_abs_error: float
+
+    def M(self, c):
+        """The class activation map of class c (or of several), (H, W), in score units."""
+        return class_activation_map(self.f, self.w, c)
+
+    @cached_property
+    def ranking(self):
+        """All classes, the best first."""
+        return np.argsort(-self.S, kind="stable")
+
+
+def explain(photo, network=None):
+    """Explain what a network sees in a photo.
+
+    Parameters
+    ----------
+    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array
+    network : Network, optional
+        From `load`; by default the network that comes with cam_numpy.
+
+    Returns
+    -------
+    explanation : Explanation
+
+    Raises
+    ------
+    InputError
+        The photo cannot be read, or the network's own scores are not what its
+        maps say: then Eq. 2 does not describe it.
+
+    Examples
+    --------
+    >>> from matplotlib.cbook import get_sample_data
+    >>> e = explain(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    >>> e.f.shape, e.F.shape, e.w.shape, e.S.shape, e.M(0).shape
+    ((256, 14, 12), (256,), (200, 256), (200,), (14, 12))
+    """
+    network = load() if network is None else network
+    photo = read_photo(photo)
+    seen = network.see(photo)
+    f, w, b = seen.f, network.w, network.b
+    try:
+        error = check_scores(f, w, b, seen.S)
+    except ValueError as refused:
+        raise InputError(f"CAM does not describe {network.name}: {refused}") from None
+    F = global_average_pool(f)
+    S = class_scores(F, w, b)
+    P = softmax(S)
+    return Explanation(photo, seen.view, network.name, network.classes, f, F, w, b, S, P, error)

@@ -1,0 +1,123 @@
+"""From a map to colours, with a scale that is stated and nothing clipped.
+
+A scale is a pair (low, high) in score units and always holds zero, so that a
+colour says which way the evidence points: a map that is negative everywhere
+never looks like evidence for its class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+# Each colour map as a few colours, evenly spaced, linear in between. "inferno" is
+# perceptually even (S. van der Walt and N. Smith for matplotlib, 2015, CC0): nine
+# of its values. "jet" is the paper's. "diverging" has zero in its middle (C. Brewer's
+# RdBu, 2002, Apache 2.0).
+COLORS = {
+    "inferno": ("000004", "210c4a", "57106e", "8a226a", "bc3754", "e45a31", "f98e09", "f9cb35", "fcffa4"),
+    "jet": ("000080", "0000ff", "0080ff", "00ffff", "80ff80", "ffff00", "ff8000", "ff0000", "800000"),
+    "diverging": ("053061", "2166ac", "4393c3", "92c5de", "f7f7f7", "f4a582", "d6604d", "b2182b", "67001f"),
+}
+UNSEEN = (0.85, 0.85, 0.85)  # what the network did not look at fades towards this
+
+
+def palette(colors):
+    """The 256 colours of a colour map.
+
+    Parameters
+    ----------
+    colors : {"inferno", "jet", "diverging"}
+
+    Returns
+    -------
+    table : (256, 3) uint8 array
+        R, G, B, from the low end of the scale to the high one.
+    """
+    stops = np.array([list(bytes.fromhex(stop)) for stop in COLORS[colors]], float)
+    position = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(position, np.arange(len(stops)), channel) for channel in stops.T]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def scale_of(maps, colors="inferno"):
+    """The common scale of some maps: the smallest that holds them all, and zero.
+
+    Parameters
+    ----------
+    maps : (..., H, W) array
+        In score units.
+    colors : str
+        With "diverging" the scale reaches as far below zero as above.
+
+    Returns
+    -------
+    low, high : float
+    """
+    low, high = min(0.0, float(np.min(maps))), max(0.0, float(np.max(maps)))
+    if colors == "diverging":
+        low, high = -max(-low, high), max(-low, high)
+    return low, high
+
+
+def remark(M):
+    """What a reader must know of an unusual map, or "".
+
+    Parameters
+    ----------
+    M : (H, W) array
+        The raw map, in score units.
+    """
+    if M.min() == M.max():
+        return f"constant: {M.flat[0]:.3g} everywhere"
+    return "negative everywhere: evidence against only" if M.max() <= 0 else ""
+
+
+def paint(M, scale, colors="inferno"):
+    """A map in colours.
+
+    Parameters
+    ----------
+    M : (height, width) array
+        In score units; NaN where the network did not look.
+    scale : (float, float)
+        The values at the two ends of the colour map.
+    colors : str
+
+    Returns
+    -------
+    image : (height, width, 3) uint8 array
+        Grey where M is NaN.
+    """
+    low, high = scale
+    unit = 255 / (high - low) if high > low else 0.0  # a scale of zero alone: the low end
+    index = (M - low) * M.dtype.type(unit)
+    seen = np.isfinite(index)
+    if seen.all():
+        return palette(colors)[np.rint(index).clip(0, 255).astype(np.uint8)]
+    image = palette(colors)[np.rint(np.where(seen, index, 0)).clip(0, 255).astype(np.uint8)]
+    image[~seen] = np.rint(255 * np.array(UNSEEN))
+    return image
+
+
+def overlay(photo, M, scale, colors="inferno", weight=0.6):
+    """A photo with its map on top: (1 - weight) photo + weight colours.
+
+    Parameters
+    ----------
+    photo : PIL.Image.Image
+        Mode RGB.
+    M : (height, width) array
+        The map laid onto it (`View.lay`), in score units, of the photo's size.
+    scale : (float, float)
+        See `scale_of`.
+    colors : str
+    weight : float
+        0 shows the photo alone, 1 the map alone.
+
+    Returns
+    -------
+    image : PIL.Image.Image
+        Mode RGB. Greyish where the network did not look.
+    """
+    return Image.blend(photo, Image.fromarray(paint(M, scale, colors)), weight)

@@ -1,0 +1,276 @@
+"""Read the graph of an ONNX file: the wire format of protobuf, as far as needed.
+
+An ONNX file is one protobuf message. A message is a row of fields; a field is a
+key and a value. The key is a whole number: field number * 8 + wire type. Whole
+numbers are "varints": seven bits a byte, lowest first, the top bit says that
+another byte follows. Four wire types exist:
+
+    0  a varint          1  eight bytes
+    2  a length (varint) and as many bytes: text, an array, or another message
+    5  four bytes
+
+Field numbers are those of onnx.proto (github.com/onnx/onnx), named below where
+they are read; all others are skipped. The weights themselves are not decoded:
+onnxruntime hands them out (see `with_outputs`).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+from .errors import InputError
+
+
+@dataclass
+class Node:
+    """One operation: NodeProto."""
+
+    op: str
+    inputs: list
+    outputs: list
+    name: str = ""
+    attributes: dict = field(default_factory=dict)  # int, float, str or list of int
+
+    def __str__(self):
+        return f"{self.op} -> {self.outputs[0] if self.outputs else '?'}"
+
+
+@dataclass
+class Graph:
+    """What a model computes: GraphProto, and the model's metadata."""
+
+    nodes: list
+    initializers: dict  # name -> shape
+    inputs: dict  # name -> shape; the initializers that old files list here left out
+    outputs: list  # names
+    metadata: dict  # str -> str
+
+    def maker(self, tensor):
+        """The node that computes a tensor, or None for inputs and initializers."""
+        return next((node for node in self.nodes if tensor in node.outputs), None)
+
+    def users(self, tensor):
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if tensor in node.inputs]
+
+
+def read_graph(data, name="the model"):
+    """The graph in the bytes of an ONNX file.
+
+    Parameters
+    ----------
+    data : bytes-like
+        A ModelProto.
+    name : str
+        For the messages.
+
+    Returns
+    -------
+    graph : Graph
+
+    Raises
+    ------
+    InputError
+        The bytes are no ONNX model.
+    """
+    start = bytes(data[:200]).lstrip().lower()
+    if not data:
+        raise InputError(f"{name} is empty (0 bytes); get the file again")
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{name} is a Git-LFS pointer, not the model; fetch the real file (git lfs pull)")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise InputError(f"{name} is a web page, not a model; download the file itself")
+    if start.startswith((b"pk\x03\x04", b"\x80\x02", b"\x89hdf")):
+        raise InputError(f"{name} holds weights of another framework; export the network to ONNX first")
+    try:
+        return _model(memoryview(data))
+    except (ValueError, IndexError, struct.error) as error:
+        raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
+
+
+def with_outputs(data, tensors):
+    """The model with inner tensors as additional outputs.
+
+    Two protobuf messages one after another parse as their merge, lists joined.
+    So a model and, behind it, a model that holds nothing but more outputs is the
+    same network, which now shows those tensors.
+
+    Parameters
+    ----------
+    data : bytes
+        A ModelProto.
+    tensors : list of str
+        Names of activations or initializers.
+
+    Returns
+    -------
+    data : bytes
+    """
+    # ValueInfoProto.name = 1, GraphProto.output = 12, ModelProto.graph = 7
+    outputs = b"".join(_bytes_field(12, _bytes_field(1, name.encode())) for name in tensors)
+    return data + _bytes_field(7, outputs)
+
+
+def _bytes_field(number, value):
+    return _varint(number * 8 + 2) + _varint(len(value)) + value
+
+
+def _varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes(out + bytes([n]))
+
+
+def _fields(message):
+    """The (field number, value) pairs of a message; nothing is copied."""
+    i = 0
+    while i < len(message):
+        key, i = _read_varint(message, i)
+        kind = key & 7
+        if kind == 0:
+            value, i = _read_varint(message, i)
+        else:
+            size = {1: 8, 5: 4}.get(kind)
+            if kind == 2:
+                size, i = _read_varint(message, i)
+            if size is None:
+                raise ValueError(f"wire type {kind} at byte {i} of a message")
+            value = message[i : i + size]
+            i += size
+            if len(value) < size:
+                raise ValueError(f"a field of {size} bytes, only {len(value)} left")
+        yield key >> 3, value
+
+
+def _read_varint(message, i):
+    n = 0
+    for shift in range(0, 70, 7):
+        byte = message[i]
+        i += 1
+        n |= (byte & 127) << shift
+        if byte < 128:
+            return n, i
+    raise ValueError("a number of more than ten bytes")
+
+
+def _text(value):
+    return bytes(value).decode("utf-8", "replace")
+
+
+def _signed(n):
+    return n - (1 << 64) if n >> 63 else n
+
+
+def _integers(value):
+    """One element of a repeated integer field: alone, or packed with others."""
+    if isinstance(value, int):
+        return [_signed(value)]
+    numbers, i = [], 0
+    while i < len(value):
+        n, i = _read_varint(value, i)
+        numbers.append(_signed(n))
+    return numbers
+
+
+def _model(message):
+    graph, metadata = Graph([], {}, {}, [], {}), {}
+    found = False
+    for number, value in _fields(message):
+        if number == 7:  # graph; a second one is merged into the first
+            _graph(_message(value), graph)
+            found = True
+        elif number == 14:  # metadata_props: StringStringEntryProto, key = 1, value = 2
+            entry = dict(_fields(_message(value)))
+            metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
+    if not found:
+        raise ValueError("it holds no graph")
+    graph.inputs = {name: shape for name, shape in graph.inputs.items() if name not in graph.initializers}
+    graph.metadata = metadata
+    return graph
+
+
+def _message(value):
+    if isinstance(value, int):
+        raise ValueError("a number where a message belongs")
+    return value
+
+
+def _graph(message, graph):
+    for number, value in _fields(message):
+        if number == 1:  # node
+            graph.nodes.append(_node(_message(value)))
+        elif number == 5:  # initializer: TensorProto, dims = 1, name = 8
+            shape, name = [], ""
+            for part, inner in _fields(_message(value)):
+                if part == 1:
+                    shape += _integers(inner)
+                elif part == 8:
+                    name = _text(_message(inner))
+            graph.initializers[name] = tuple(shape)
+        elif number == 11:  # input
+            name, shape = _value_info(_message(value))
+            graph.inputs[name] = shape
+        elif number == 12:  # output
+            graph.outputs.append(_value_info(_message(value))[0])
+
+
+def _node(message):
+    node = Node("", [], [])
+    for number, value in _fields(message):
+        if number == 1:
+            node.inputs.append(_text(_message(value)))
+        elif number == 2:
+            node.outputs.append(_text(_message(value)))
+        elif number == 3:
+            node.name = _text(_message(value))
+        elif number == 4:
+            node.op = _text(_message(value))
+        elif number == 5:
+            name, attribute = _attribute(_message(value))
+            node.attributes[name] = attribute
+    return node
+
+
+def _attribute(message):
+    """AttributeProto: name = 1, f = 2, i = 3, s = 4, ints = 8; the rest is not needed."""
+    name, value = "", None
+    for number, part in _fields(message):
+        if number == 1:
+            name = _text(_message(part))
+        elif number == 2:
+            (value,) = struct.unpack("<f", _message(part))
+        elif number == 3:
+            (value,) = _integers(part)
+        elif number == 4:
+            value = _text(_message(part))
+        elif number == 8:
+            value = (value or []) + _integers(part)
+    return name, value
+
+
+def _value_info(message):
+    """ValueInfoProto: name = 1, type = 2. A free or named side is None in the shape."""
+    name, shape = "", None
+    for number, value in _fields(message):
+        if number == 1:
+            name = _text(_message(value))
+        elif number == 2:  # TypeProto.tensor_type = 1, its shape = 2, its dim = 1
+            for part in _inside(_message(value), 1, 2):
+                shape = tuple(
+                    next((_signed(n) for i, n in _fields(_message(dim)) if i == 1 and isinstance(n, int)), None)
+                    for dim in _inside(part, 1)
+                )
+    return name, shape
+
+
+def _inside(message, number, *rest):
+    """The messages at a path of field numbers."""
+    for found, value in _fields(message):
+        if found == number:
+            if rest:
+                yield from _inside(_message(value), *rest)
+            else:
+                yield _message(value)

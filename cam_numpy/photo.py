@@ -1,0 +1,84 @@
+"""From a file to a photo: whatever Pillow reads, upright, in RGB, 8 bits a channel."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .errors import InputError
+
+
+def read_photo(source):
+    """Read a photo as a person sees it.
+
+    EXIF orientation is applied, transparency is laid on white, 16-bit grey is
+    brought to 8 bits, of an animation the first frame is taken.
+
+    Parameters
+    ----------
+    source : path, PIL.Image.Image, or (h, w, 3) uint8 array
+
+    Returns
+    -------
+    photo : PIL.Image.Image
+        Mode RGB.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not an image, damaged or too large; the array is of
+        another kind.
+    """
+    if isinstance(source, Image.Image):
+        return _rgb(source, "the image")
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
+            raise InputError(f"the photo is a {source.dtype} array of shape {source.shape}; "
+                             "give (h, w, 3) uint8, in RGB")
+        return Image.fromarray(source)
+    path = Path(source)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the photos in it one by one")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes); give a whole image file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's hints on odd files are not for the user
+            with Image.open(path) as image:
+                return _rgb(image, path)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; check the name") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read; check its permissions") from None
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{path} is not an image that Pillow can read; give a JPEG or PNG") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} is too large ({error}); make it smaller first") from None
+    except Exception as error:  # a damaged file can raise anything in Pillow's decoders
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(f"{path} is damaged or cut off ({reason}); get the file again") from None
+
+
+def _rgb(image, name):
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if min(image.size) == 0:
+        raise InputError(f"{name} has {image.width} x {image.height} pixels; give at least one")
+    if image.mode.startswith("I"):  # 16-bit grey: I;16, I;16B, or I with 16-bit values
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise InputError(f"{name} is grey with values {grey.min()} to {grey.max()}; "
+                             "save it with 8 or 16 bits a channel")
+        return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise InputError(f"{name} holds real numbers (mode F); save it with 8 or 16 bits a channel")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")

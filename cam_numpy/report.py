@@ -1,0 +1,116 @@
+"""What `cam-numpy explain` prints: the paper's computation with its numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .classes import short_name
+from .explanation import IDENTITY
+
+
+def as_text(explanation, chosen, name):
+    """The computation, step by step, for an 80-column terminal.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    chosen : list of int
+        The classes to show; the units are those of the first.
+    name : str
+        What the photo is called.
+
+    Returns
+    -------
+    text : str
+    """
+    e = explanation
+    K, H, W = e.f.shape
+    C = len(e.S)
+    seen = "all of it" if e.view.whole else "pixels {:.0f},{:.0f} to {:.0f},{:.0f}".format(*e.view.box)
+    lines = [
+        f"photo    {_cut(name, 44)}, {e.photo.width} x {e.photo.height} pixels",
+        f"network  {_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}",
+        "",
+        _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
+        _row("F", (K,), "F_k = mean_xy f_k(x, y)", e.F),
+        _row("w", (C, K), "w_k^c, from the network's file", e.w),
+        _row("b", (C,), "b_c, likewise (the paper: 0)", e.b),
+        _row("S", (C,), "S_c = sum_k w_k^c F_k + b_c", e.S),
+        _row("P", (C,), "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
+        _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", e.M(chosen)),
+        "",
+        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  =  {'mean M_c':>8} {'+ b_c':>8}",
+    ]
+    for c, M in zip(chosen, e.M(chosen)):
+        title = _cut(short_name(e.classes[c]), 26)
+        lines.append(f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {M.mean():>8.3f} {e.b[c]:>+8.3f}")
+    lines += ["", *_units(e, chosen[0]), "", *_verdict(e)]
+    return "\n".join(lines)
+
+
+def _units(e, c, count=5):
+    """The units that raise class c most, what all others add, and the bias."""
+    parts = e.w[c] * e.F
+    best = np.argsort(-parts)[:count]
+    others = parts.sum() - parts[best].sum()
+    lines = [f'{_cut(short_name(e.classes[c]), 30)}, unit by unit:']
+    lines += [f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}" for k in best]
+    lines += [
+        f"    {f'the other {len(parts) - len(best)} units':<42} {others:>8.3f}",
+        f"    {'b_c':<42} {e.b[c]:>8.3f}",
+        f"    {'S_c, their sum':<42} {e.S[c]:>8.3f}",
+    ]
+    return lines
+
+
+def _verdict(e):
+    scale = np.abs(e.S).max()
+    return [
+        f"check    {IDENTITY} for all {len(e.S)} classes of the",
+        f"         network's own scores: largest error {e.max_abs_error:.1e}, {e.max_abs_error / scale:.0e} of the largest",
+        "         score. It holds: the maps say what the network says.",
+    ]
+
+
+def _row(symbol, shape, meaning, values):
+    shape = "(" + ", ".join(map(str, shape)) + (",)" if len(shape) == 1 else ")")
+    return f"{symbol}  {shape:<14} {meaning:<35} {_number(values.min()):>8} to {_number(values.max())}"
+
+
+def _number(x):
+    return f"{x:.4f}" if abs(x) < 10 else f"{x:.2f}"
+
+
+def _cut(text, length):
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def as_dict(explanation, chosen, name, files):
+    """The same as a dict for JSON.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    chosen : list of int
+    name : str
+    files : list of str
+        What was written.
+
+    Returns
+    -------
+    record : dict
+        photo, size (width, height), model, map (H, W), units K, top, identity, files.
+    """
+    e = explanation
+    return {
+        "photo": name,
+        "size": list(e.photo.size),
+        "model": e.model,
+        "map": list(e.f.shape[1:]),
+        "units": e.f.shape[0],
+        "top": [
+            {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c])} for c in chosen
+        ],
+        "identity": {"form": IDENTITY, "max_abs_error": e.max_abs_error},
+        "files": files,
+    }

@@ -1,0 +1,90 @@
+"""The equations as loops: the specification that the fast forms are held to.
+
+Written from the paper's formulas with Python numbers only, sharing nothing with
+cam_numpy. Slow on purpose.
+"""
+
+import math
+
+
+def shape(f):
+    return len(f), len(f[0]), len(f[0][0])
+
+
+def pooled_sum(f):
+    """F_k = sum_xy f_k(x, y), the paper's literal form."""
+    K, H, W = shape(f)
+    F = [0.0] * K
+    for k in range(K):
+        for y in range(H):
+            for x in range(W):
+                F[k] += f[k][y][x]
+    return F
+
+
+def pooled_mean(f):
+    """F_k = mean_xy f_k(x, y)."""
+    _, H, W = shape(f)
+    return [F_k / (H * W) for F_k in pooled_sum(f)]
+
+
+def pooled_max(f):
+    """F_k = max_xy f_k(x, y)."""
+    K, H, W = shape(f)
+    F = [-math.inf] * K
+    for k in range(K):
+        for y in range(H):
+            for x in range(W):
+                if f[k][y][x] > F[k]:
+                    F[k] = f[k][y][x]
+    return F
+
+
+def scores(F, w, b):
+    """S_c = sum_k w_k^c F_k + b_c."""
+    S = []
+    for c in range(len(w)):
+        S_c = b[c]
+        for k in range(len(F)):
+            S_c += w[c][k] * F[k]
+        S.append(S_c)
+    return S
+
+
+def probabilities(S):
+    """P_c = exp(S_c) / sum_c exp(S_c)."""
+    total = 0.0
+    for S_c in S:
+        total += math.exp(S_c)
+    return [math.exp(S_c) / total for S_c in S]
+
+
+def activation_map(f, w, c):
+    """M_c(x, y) = sum_k w_k^c f_k(x, y)."""
+    K, H, W = shape(f)
+    M = [[0.0] * W for _ in range(H)]
+    for y in range(H):
+        for x in range(W):
+            for k in range(K):
+                M[y][x] += w[c][k] * f[k][y][x]
+    return M
+
+
+def enlarged(M, height, width):
+    """Each pixel's centre looked up in the map, between the four cells around it."""
+    H, W = len(M), len(M[0])
+
+    def at(y, x):
+        return M[min(max(y, 0), H - 1)][min(max(x, 0), W - 1)]
+
+    out = [[0.0] * width for _ in range(height)]
+    for Y in range(height):
+        for X in range(width):
+            y, x = (Y + 0.5) * H / height - 0.5, (X + 0.5) * W / width - 0.5
+            y0, x0 = math.floor(y), math.floor(x)
+            v, u = y - y0, x - x0
+            out[Y][X] = (
+                (1 - v) * (1 - u) * at(y0, x0) + (1 - v) * u * at(y0, x0 + 1)
+                + v * (1 - u) * at(y0 + 1, x0) + v * u * at(y0 + 1, x0 + 1)
+            )
+    return out
