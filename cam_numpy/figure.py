@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from .classes import short_name
-from .explanation import IDENTITY
 from .heatmap import overlay, palette, remark, scale_of
 
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
@@ -71,14 +70,11 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
     K, H, W = explanation.f.shape
     figure.text(
         GAP / width, 0.14 / height,
-        f"{explanation.model}: f is {K} x {H} x {W}.  {_identity(explanation)}",
+        f"{explanation.model}: $f$ is {K} x {H} x {W}.   $S_c$ = mean $M_c$ + $b_c$ holds for all "
+        f"{len(explanation.S)} classes, to {explanation.max_abs_error:.0e}",
         color=FAINT, fontsize=8.5, va="bottom",
     )
     figure.savefig(path, format="png")
-
-
-def _identity(explanation):
-    return f"{IDENTITY} for all {len(explanation.S)} classes, to {explanation.max_abs_error:.0e}"
 
 
 def _grid(count, photo):
@@ -87,7 +83,7 @@ def _grid(count, photo):
     for columns in range(1, count + 1):
         rows = -(-count // columns)
         room = (SLIDE[0] - columns * GAP) / columns, (SLIDE[1] - rows * TITLE) / rows
-        inch = min(room[0] / photo[0], room[1] / photo[1], 4.2 / max(photo))
+        inch = min(room[0] / photo[0], room[1] / photo[1], 4.2 / photo[1])
         if best is None or inch > best[0] * 1.02:
             best = inch, columns
     inch, columns = best
@@ -97,9 +93,10 @@ def _grid(count, photo):
 def _panel(axes, picture, title, numbers, note=""):
     axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
-    axes.set_title(f"{title}\n", fontsize=12, color=INK, fontweight="bold", pad=4)
-    axes.text(0.5, 1.0, numbers, transform=axes.transAxes, ha="center", va="bottom",
-              fontsize=10, color=INK if "=" in numbers else FAINT)
+    axes.annotate(title, (0.5, 1), (0, 22), xycoords="axes fraction", textcoords="offset points",
+                  ha="center", va="bottom", fontsize=12, color=INK, fontweight="bold")
+    axes.annotate(numbers, (0.5, 1), (0, 7), xycoords="axes fraction", textcoords="offset points",
+                  ha="center", va="bottom", fontsize=10, color=INK if "=" in numbers else FAINT)
     if note:
         axes.text(0.5, 0.02, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=9,
                   color=INK, bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2})

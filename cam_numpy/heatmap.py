@@ -11,11 +11,14 @@ import numpy as np
 from PIL import Image
 
 # Each colour map as a few colours, evenly spaced, linear in between. "inferno" is
-# perceptually even (S. van der Walt and N. Smith for matplotlib, 2015, CC0): nine
-# of its values. "jet" is the paper's. "diverging" has zero in its middle (C. Brewer's
+# perceptually even (S. van der Walt and N. Smith for matplotlib, 2015, CC0): 17 of
+# its values. "jet" is the paper's. "diverging" has zero in its middle (C. Brewer's
 # RdBu, 2002, Apache 2.0).
 COLORS = {
-    "inferno": ("000004", "210c4a", "57106e", "8a226a", "bc3754", "e45a31", "f98e09", "f9cb35", "fcffa4"),
+    "inferno": (
+        "000004", "0b0724", "210c4a", "3d0965", "57106e", "71196e", "8a226a", "a32c61", "bc3754",
+        "d04545", "e35933", "f1711f", "f98c0a", "fcaa0f", "f9c932", "f2e865", "fcffa4",
+    ),
     "jet": ("000080", "0000ff", "0080ff", "00ffff", "80ff80", "ffff00", "ff8000", "ff0000", "800000"),
     "diverging": ("053061", "2166ac", "4393c3", "92c5de", "f7f7f7", "f4a582", "d6604d", "b2182b", "67001f"),
 }

@@ -1,0 +1,34 @@
+"""What several tests need: a small network, photos, the shipped network."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_numpy import load
+from tests import networks
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The path of a network with K=5 units and C=7 classes."""
+    return networks.classifier(tmp_path / "small.onnx")
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The network that comes with cam_numpy."""
+    return load()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """The path of a made-up photo of 60 x 40 pixels."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(scene(40, 60)).save(path)
+    return path
+
+
+def scene(height, width, seed=0):
+    """A smooth random picture, (height, width, 3) uint8."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))

@@ -1,0 +1,237 @@
+"""The command, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_numpy import class_activation_map, explain, load
+from cam_numpy.__main__ import main
+from tests import networks
+from tests.conftest import scene
+from tests.test_network import BAD_MODELS
+from tests.test_photo import BAD_PHOTOS
+
+C, K = networks.C, networks.K
+
+
+@pytest.fixture
+def run(small, tmp_path, capsys):
+    """Run `cam-numpy explain` with the small network; returns (status, stdout, stderr)."""
+    def explain_(*arguments, model=small, out=tmp_path / "out"):
+        status = main(["explain", *map(str, arguments), "--model", str(model), "--out", str(out)])
+        return status, *capsys.readouterr()
+
+    return explain_
+
+
+def written(tmp_path):
+    return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_prints_the_paper_with_its_numbers_and_writes_the_figure(run, small, photo, tmp_path):
+    status, text, noise = run(photo)
+    assert status == 0 and noise == "" and written(tmp_path) == ["photo.cam.png"]
+    e = explain(photo, load(small))
+    best = int(e.ranking[0])
+    for part in ("f  (5, 4, 6)", "F  (5,)", "w  (7, 5)", "b  (7,)", "S  (7,)", "P  (7,)", "M  (4, 6)",
+                 f"thing {best} ", f"{e.P[best]:.1%}", f"{e.S[best]:.3f}", f"{e.M(best).mean():.3f}", f"{e.b[best]:+.3f}",
+                 f"{e.max_abs_error:.1e}", "It holds"):
+        assert part in text, part
+    assert max(map(len, text.splitlines()[:-2])) <= 80  # the last lines are paths
+    with Image.open(tmp_path / "out" / "photo.cam.png") as figure:
+        assert min(figure.size) > 300
+
+
+def test_the_units_listed_add_up_to_the_score(run, photo):
+    lines = run(photo)[1].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.endswith("unit by unit:"))
+    numbers = [float(line.split()[-1]) for line in lines[start + 1 : start + 1 + 5 + 3]]
+    assert sum(numbers[:-1]) == pytest.approx(numbers[-1], abs=0.005)
+
+
+def test_json_says_the_same(run, small, photo, tmp_path):
+    status, text, _ = run(photo, "--json", "--top", 2)
+    record = json.loads(text)
+    e = explain(photo, load(small))
+    assert status == 0
+    assert list(record) == ["photo", "size", "model", "map", "units", "top", "identity", "files"]
+    assert record["size"] == [60, 40] and record["map"] == [4, 6] and record["units"] == K
+    assert record["photo"] == str(photo) and record["model"] == "small.onnx"
+    assert [t["index"] for t in record["top"]] == e.ranking[:2].tolist()
+    assert record["top"][0] == {"index": int(e.ranking[0]), "name": e.classes[e.ranking[0]],
+                                "S": float(e.S.max()), "P": float(e.P.max())}
+    assert record["identity"] == {"form": "S_c = mean_xy M_c(x, y) + b_c", "max_abs_error": e.max_abs_error}
+    assert record["files"] == [str(tmp_path / "out" / "photo.cam.png")]
+
+
+def test_saved_arrays_are_section_2(run, photo, tmp_path):
+    run(photo, "--save-arrays", "--plain")
+    assert written(tmp_path) == ["photo.cam.npz", "photo.cam.png"]
+    with np.load(tmp_path / "out" / "photo.cam.npz") as a:
+        assert sorted(a) == sorted(["f", "F", "w", "b", "S", "P", "M", "classes"])
+        assert a["f"].shape == (K, 4, 6) and a["M"].shape == (C, 4, 6) and len(a["classes"]) == C
+        np.testing.assert_allclose(a["f"].mean(axis=(1, 2)), a["F"], rtol=1e-5)
+        np.testing.assert_allclose(a["w"] @ a["F"] + a["b"], a["S"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a["M"].mean(axis=(1, 2)) + a["b"], a["S"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a["M"][3], class_activation_map(a["f"], a["w"], 3), rtol=1e-4, atol=1e-5)
+
+
+def test_plain_is_the_overlay_at_the_photos_own_size(run, photo, tmp_path):
+    run(photo, "--plain")
+    with Image.open(tmp_path / "out" / "photo.cam.png") as picture:
+        assert picture.size == (60, 40) and picture.mode == "RGB"
+
+
+def test_plain_writes_each_named_class(run, photo, tmp_path):
+    status, text, _ = run(photo, "--plain", "--class", "thing 4", "--class", "1", "res 4", "--json")
+    assert status == 0 and [t["index"] for t in json.loads(text)["top"]] == [4, 1]
+    assert written(tmp_path) == ["photo.1.cam.png", "photo.4.cam.png"]
+
+
+@pytest.mark.parametrize("colors", ["jet", "diverging"])
+def test_other_colours(run, photo, tmp_path, colors):
+    run(photo, "--plain", out=tmp_path / "out")
+    plain = (tmp_path / "out" / "photo.cam.png").read_bytes()
+    assert run(photo, "--plain", "--colors", colors)[0] == 0
+    assert (tmp_path / "out" / "photo.cam.png").read_bytes() != plain
+
+
+def test_more_classes_than_there_are(run, photo):
+    status, text, _ = run(photo, "--top", 99, "--json")
+    assert status == 0 and len(json.loads(text)["top"]) == C
+
+
+def test_one_bad_photo_does_not_stop_the_others(run, photo, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no", encoding="utf-8")
+    Image.open(photo).save(tmp_path / "last.png")
+    status, text, noise = run(photo, tmp_path / "bad.jpg", tmp_path / "last.png", "--json", "--plain")
+    assert status == 2 and len(text.splitlines()) == 2
+    assert "[2/3] " in noise and f"cam-numpy: {tmp_path / 'bad.jpg'} is not an image" in noise
+    assert written(tmp_path) == ["last.cam.png", "photo.cam.png"]
+
+
+def test_photos_of_one_name_do_not_overwrite_each_other(run, photo, tmp_path):
+    (tmp_path / "other").mkdir()
+    Image.fromarray(scene(30, 50, seed=3)).save(tmp_path / "other" / "photo.jpg")
+    run(photo, tmp_path / "other" / "photo.jpg", "--plain")
+    assert written(tmp_path) == ["photo-2.cam.png", "photo.cam.png"]
+
+
+@pytest.mark.parametrize("size", [(200, 50), (50, 200), (1, 60), (60, 1), (1, 1)])
+def test_any_aspect_ratio(run, tmp_path, size):
+    Image.fromarray(scene(size[1], size[0])).save(tmp_path / "p.png")
+    status, text, _ = run(tmp_path / "p.png")
+    assert status == 0 and f"p.png, {size[0]} x {size[1]} pixels" in text
+
+
+# --- bad input: one line, status 2, nothing half-written -------------------------------------
+
+@pytest.mark.parametrize("kind", BAD_PHOTOS)
+def test_a_bad_photo(run, tmp_path, kind):
+    make, _ = BAD_PHOTOS[kind]
+    make(tmp_path / "p.jpg")
+    status, text, noise = run(tmp_path / "p.jpg")
+    assert status == 2 and text == "" and noise.count("\n") == 1 and noise.startswith("cam-numpy: ")
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", BAD_MODELS)
+def test_a_bad_model(run, photo, tmp_path, kind):
+    make, _ = BAD_MODELS[kind]
+    make(tmp_path / "m.onnx")
+    status, text, noise = run(photo, model=tmp_path / "m.onnx")
+    assert status == 2 and text == "" and noise.count("\n") == 1 and "m.onnx" in noise
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize("wanted, message", [
+    ("thingy 2", 'class "thingy 2" is not one of the network\'s 7; did you mean "thing 2"'),
+    ("zebra", 'class "zebra" is not one of the network\'s 7; give one of its names, or an index'),
+    ("7", "class 7 does not exist; the network has classes 0 to 6"),
+    ("-1", "class -1 does not exist"),
+    ("thing", 'class "thing" may be 0 "thing 0", 1 "thing 1"'),
+    ("", 'class "" is not one of'),
+])
+def test_an_unknown_class(run, photo, tmp_path, wanted, message):
+    status, text, noise = run(photo, f"--class={wanted}")
+    assert status == 2 and text == "" and noise.startswith(f"cam-numpy: {message}") and noise.count("\n") == 1
+    assert written(tmp_path) == []
+
+
+def test_photos_behind_class_are_recognised(run, photo):
+    status, _, noise = run("--class", "thing 1", photo)
+    assert status == 2 and "give the photos before --class" in noise
+
+
+def test_a_folder_that_cannot_be_made(run, photo, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    status, text, noise = run(photo, out=tmp_path / "file" / "out")
+    assert status == 2 and text == "" and "--out" in noise and noise.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"], ["--plain", "--save-arrays"]])
+def test_a_target_that_cannot_be_replaced(run, photo, tmp_path, options):
+    (tmp_path / "out" / "photo.cam.png").mkdir(parents=True)
+    status, text, noise = run(photo, *options)
+    assert status == 2 and text == "" and noise.count("\n") == 1 and "photo.cam.png cannot be written" in noise
+    assert written(tmp_path) == ["photo.cam.png"]  # nothing half-written beside it
+
+
+def test_a_full_disk(run, photo, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    status, _, noise = run(photo, "--plain")
+    assert status == 2 and "cannot be written (No space left on device)" in noise and written(tmp_path) == []
+
+
+@pytest.mark.parametrize("top", ["0", "-3", "many"])
+def test_a_wrong_number_of_classes(capsys, top):
+    with pytest.raises(SystemExit) as stopped:
+        main(["explain", f"--top={top}"])
+    assert stopped.value.code == 2 and "give 1 or more" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(run, photo, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cam_numpy.__main__._explain", interrupted)
+    status, _, noise = run(photo)
+    assert status == 130 and noise == "cam-numpy: interrupted\n"
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+def python(code, **env):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_plain_imports_no_matplotlib(small, photo, tmp_path):
+    arguments = ["explain", str(photo), "--model", str(small), "--plain", "--out", str(tmp_path)]
+    code = f"import sys; from cam_numpy.__main__ import main; main({arguments!r}); print('matplotlib' in sys.modules)"
+    assert python(code).endswith("False\n")
+
+
+def test_help_imports_no_network_and_shows_examples():
+    code = ("import sys\nfrom cam_numpy.__main__ import main\n"
+            "try: main(['explain', '--help'])\nexcept SystemExit: print('onnxruntime' in sys.modules)")
+    text = python(code)
+    assert text.endswith("False\n") and "cam-numpy explain cat.jpg --class tabby" in text
+
+
+def test_a_terminal_that_knows_ascii_only(small, tmp_path):
+    path = tmp_path / "naïve 猫.png"
+    Image.fromarray(scene(20, 20)).save(path)
+    arguments = ["explain", str(path), "--model", str(small), "--plain", "--out", str(tmp_path)]
+    code = f"from cam_numpy.__main__ import main; raise SystemExit(main({arguments!r}))"
+    assert "20 x 20 pixels" in python(code, PYTHONIOENCODING="ascii")
+    assert (tmp_path / "naïve 猫.cam.png").is_file()

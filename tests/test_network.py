@@ -1,0 +1,185 @@
+"""Networks: what is read out of the file is what onnxruntime computes with."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cam_numpy import check_scores, class_scores, explain, global_average_pool, load
+from cam_numpy.errors import InputError
+from tests import networks
+from tests.conftest import scene
+from tests.networks import BODY, GAP, GEMM, C, K
+
+W = networks.weights()
+
+
+def test_w_and_b_are_the_files_own(small):
+    network = load(small)
+    np.testing.assert_array_equal(network.w, W["w"])
+    np.testing.assert_array_equal(network.b, W["b"])
+    assert network.classes[2] == "thing 2, Res 2" and network.preprocessing.size == 16
+
+
+def test_f_is_what_enters_the_pooling_and_S_the_networks_own(small):
+    seen = load(small).see(scene(32, 48))
+    assert seen.f.shape == (K, 4, 6) and seen.S.shape == (C,) and (seen.f >= 0).all()
+    assert check_scores(seen.f, W["w"], W["b"], seen.S) < 1e-5
+
+
+def test_the_body_computes_what_a_loop_computes(small):
+    """f of the network, from the photo's pixels, without onnxruntime."""
+    network, pixels = load(small), scene(16, 20)
+    f = network.see(pixels).f
+    x = (pixels.transpose(2, 0, 1) / 255 - np.array([0.5, 0.4, 0.3])[:, None, None]) / np.array([0.2, 0.3, 0.4])[:, None, None]
+    for k in range(K):
+        for i in range(4):
+            for j in range(5):
+                patch = x[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4]
+                want = max(0.0, float((W["body"][k] * patch).sum() + W["body_b"][k]))
+                assert f[k, i, j] == pytest.approx(want, abs=1e-4)  # float32 in onnxruntime
+
+
+def test_nobody_can_change_the_networks_weights(small):
+    network = load(small)
+    with pytest.raises(ValueError, match="read-only"):
+        network.w[0, 0] = 1
+
+
+HEADS = {
+    "Gemm transB": GAP + GEMM,
+    "Gemm": GAP + [("Gemm", ["F", "wT", "b"], "S")],
+    "Gemm alpha beta": GAP + [("Gemm", ["F", "w", "b"], "S", {"transB": 1, "alpha": 0.5, "beta": 2.0})],
+    "MatMul": GAP + [("MatMul", ["F", "wT"], "S")],
+    "MatMul Add": GAP + [("MatMul", ["F", "wT"], "s"), ("Add", ["s", "b"], "S")],
+    "Add on the left": GAP + [("MatMul", ["F", "wT"], "s"), ("Add", ["b", "s"], "S")],
+    "Conv 1x1": [GAP[0], ("Conv", ["pooled", "w4", "b"], "s"), ("Flatten", ["s"], "S")],
+    "4-D output": [GAP[0], ("Conv", ["pooled", "w4"], "S")],
+    "ReduceMean": [("ReduceMean", ["f"], "F", {"axes": [2, 3], "keepdims": 0})] + GEMM,
+    "ReduceMean from behind": [("ReduceMean", ["f"], "F", {"axes": [-1, -2], "keepdims": 0})] + GEMM,
+    "softmax": GAP + GEMM + [("Softmax", ["S"], "P")],
+    "dropout and reshape": [GAP[0], ("Dropout", ["pooled"], "d"), ("Reshape", ["d", "flat"], "F")] + GEMM,
+    "transposed weights": GAP + [("Transpose", ["w"], "t"), ("MatMul", ["F", "t"], "S")],
+    "two linear layers": GAP + [("Gemm", ["F", "square"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
+    "BatchNormalization": [GAP[0], ("BatchNormalization", ["pooled", "g", "h", "m", "v"], "n"), ("Flatten", ["n"], "F")] + GEMM,
+    "Mul and Sub": GAP + [("Mul", ["F", "g"], "G"), ("Sub", ["G", "h"], "H"), ("Gemm", ["H", "w", "b"], "S", {"transB": 1})],
+    "Sub from a constant": GAP + [("Sub", ["h", "F"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
+    "Div": GAP + GEMM[:0] + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Div", ["s", "two"], "S")],
+}
+RNG = np.random.default_rng(9)
+EXTRA = {
+    "wT": np.ascontiguousarray(W["w"].T), "w4": W["w"][:, :, None, None], "flat": np.array([-1, K]),
+    "square": RNG.normal(size=(K, K)).astype(np.float32), "two": np.array([2], np.float32),
+    **{name: RNG.uniform(0.5, 2, K).astype(np.float32) for name in "ghmv"},
+}
+
+
+@pytest.mark.parametrize("form", HEADS)
+def test_every_form_of_head_folds_into_w_and_b(tmp_path, form):
+    outputs = ("P",) if form == "softmax" else ("S",)
+    path = networks.save(tmp_path / "n.onnx", BODY + HEADS[form], EXTRA, outputs, opset=13)
+    network = load(path)
+    seen = network.see(scene(24, 16))
+    assert network.w.shape == (C, K) and network.b.shape == (C,)
+    np.testing.assert_allclose(class_scores(global_average_pool(seen.f), network.w, network.b), seen.S, rtol=1e-4, atol=1e-4)
+    check_scores(seen.f, network.w, network.b, seen.S)
+
+
+REFUSED = {
+    "flatten and FC": ([("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")], "there is no|Relu -> f stands before the last linear layer"),
+    "activation between": (GAP + [("Gemm", ["F", "square"], "h1"), ("Relu", ["h1"], "h2"), ("Gemm", ["h2", "w", "b"], "S", {"transB": 1})],
+                           "Relu -> h2 stands before the last linear layer"),
+    "relu after conv": ([("Conv", ["f", "w4"], "s"), ("Relu", ["s"], "r"), ("GlobalAveragePool", ["r"], "p"), ("Relu", ["p"], "S")],
+                        "Relu -> S stands between the pooling and the scores"),
+    "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "brings 2 paths together"),
+}
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
+    nodes, message = REFUSED[form]
+    extra = {**EXTRA, "big": np.ones((K * 16, C), np.float32)}
+    path = networks.save(tmp_path / "vgg.onnx", BODY + nodes, extra, x=(1, 3, 16, 16))
+    with pytest.raises(InputError, match=rf"CAM does not apply to vgg\.onnx: .*({message}).*the paper puts") as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
+    """The identity is checked on every run, against the network's own output."""
+    network = load(small)
+    wrong = network.w.copy(), network.b + 0.01
+    monkeypatch.setitem(network.__dict__, "_classifier", wrong)
+    with pytest.raises(InputError, match="CAM does not describe small.onnx: the maps do not add up"):
+        explain(scene(16, 16), network)
+
+
+def test_pooling_over_half_of_the_map_is_refused(tmp_path):
+    nodes = [("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"), ("Gemm", ["F", "big"], "S")]
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, {"big": np.ones((4 * K, C), np.float32)}, opset=13, x=(1, 3, 16, 16))
+    with pytest.raises(InputError, match=r"pools over the axes \[2\]"):
+        load(path).w
+
+
+def test_without_metadata_imagenet_is_assumed(tmp_path):
+    network = load(networks.classifier(tmp_path / "n.onnx", metadata=None))
+    assert network.preprocessing.view((640, 512)).input == (224, 224)
+    assert network.classes[3] == "class 3"
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"classes": json.dumps(["one", "two"])}, "has 7 scores but names 2 classes"),
+    ({"size": "big"}, "describes its preprocessing badly"),
+    ({"resize": "stretch"}, "describes its preprocessing badly"),
+])
+def test_metadata_that_does_not_fit_is_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        load(networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, **change})).classes
+
+
+BAD_MODELS = {
+    "missing": (lambda p: None, "there is no such model; check the name"),
+    "folder": (lambda p: p.mkdir(), "is a folder; give an .onnx file"),
+    "empty": (lambda p: p.write_bytes(b""), "is empty"),
+    "web page": (lambda p: p.write_text("<html>404", encoding="utf-8"), "is a web page"),
+    "pointer": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"), "Git-LFS pointer"),
+    "text": (lambda p: p.write_text("hello there", encoding="utf-8"), "is not a whole ONNX model"),
+    "unknown op": (lambda p: networks.save(p, [("Frobnicate", ["x"], "f")] + GAP + GEMM), "cannot be opened by onnxruntime"),
+    "newer IR": (lambda p: networks.classifier(p, ir=99), "cannot be opened by onnxruntime"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_MODELS)
+def test_what_is_no_network_is_refused_in_one_line(tmp_path, kind):
+    make, message = BAD_MODELS[kind]
+    make(tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=message) as refused:
+        load(tmp_path / "m.onnx")
+    assert "m.onnx" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_truncated_network_is_refused(small, tmp_path):
+    (tmp_path / "half.onnx").write_bytes(small.read_bytes()[:-900])
+    with pytest.raises(InputError, match="half.onnx"):
+        load(tmp_path / "half.onnx")
+
+
+def test_an_input_that_the_network_does_not_take_is_refused(tmp_path):
+    network = load(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 16)))
+    with pytest.raises(InputError, match="cannot take an input of 24 x 16 pixels"):
+        network.see(scene(16, 24))
+
+
+def test_no_telemetry_and_no_noise(small, tmp_path):
+    """A fresh process with an empty home writes nothing there, and nothing to the terminal."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "TMPDIR": str(home), "LOCALAPPDATA": str(home)}
+    env.pop("CI", None)  # it would hide the effect
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    code = f"import cam_numpy; cam_numpy.load({str(small)!r}).w"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == "" and list(home.iterdir()) == []

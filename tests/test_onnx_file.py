@@ -1,0 +1,87 @@
+"""The reader of ONNX files, held to the onnx package."""
+
+import numpy as np
+import onnx
+import pytest
+
+from cam_numpy.errors import InputError
+from cam_numpy.onnx_file import read_graph, with_outputs
+from tests import networks
+
+
+@pytest.fixture
+def data(small):
+    return small.read_bytes()
+
+
+def test_reads_what_the_onnx_package_reads(data):
+    ours, theirs = read_graph(data), onnx.load_from_string(data)
+    assert [(n.op, n.inputs, n.outputs, n.name) for n in ours.nodes] == [
+        (n.op_type, list(n.input), list(n.output), n.name) for n in theirs.graph.node]
+    assert ours.initializers == {t.name: tuple(t.dims) for t in theirs.graph.initializer}
+    assert ours.outputs == [o.name for o in theirs.graph.output]
+    assert ours.metadata == {p.key: p.value for p in theirs.metadata_props} == networks.METADATA
+    assert ours.inputs == {"x": (None, 3, None, None)}
+
+
+def test_reads_every_kind_of_attribute(tmp_path):
+    path = networks.save(tmp_path / "a.onnx", networks.BODY + [
+        ("LeakyRelu", ["f"], "a", {"alpha": 0.25}),
+        ("ReduceMean", ["a"], "b", {"axes": [-2, -1], "keepdims": 0}),
+        ("Cast", ["b"], "S", {"to": 1}),
+        ("LogSoftmax", ["S"], "P", {"axis": -1}),
+        ("Pad", ["f", "pads"], "c", {"mode": "edge"}),
+    ], extra={"pads": np.zeros(8, np.int64)})
+    attributes = {node.op: node.attributes for node in read_graph(path.read_bytes()).nodes}
+    assert attributes["LeakyRelu"] == {"alpha": 0.25}
+    assert attributes["ReduceMean"] == {"axes": [-2, -1], "keepdims": 0}
+    assert attributes["Cast"] == {"to": 1} and attributes["LogSoftmax"] == {"axis": -1}
+    assert attributes["Pad"] == {"mode": "edge"} and attributes["Conv"] == {"strides": [4, 4]}
+
+
+def test_initializers_that_old_files_list_as_inputs_are_no_inputs(data):
+    model = onnx.load_from_string(data)
+    for weights in model.graph.initializer:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(weights.name, 1, list(weights.dims)))
+    assert list(read_graph(model.SerializeToString()).inputs) == ["x"]
+
+
+def test_a_tail_adds_outputs(data):
+    merged = onnx.load_from_string(with_outputs(data, ["f", "w"]))
+    assert [o.name for o in merged.graph.output] == ["S", "f", "w"]
+    assert read_graph(with_outputs(data, ["f", "w"])).outputs == ["S", "f", "w"]
+    long = "n" * 300  # a length of two bytes
+    assert read_graph(with_outputs(data, [long])).outputs == ["S", long]
+
+
+def test_unknown_fields_are_skipped(data):
+    unknown = bytes([99 * 8 & 127 | 128, 99 * 8 >> 7, 5])  # field 99, a varint, 5
+    assert read_graph(unknown + data).outputs == ["S"]
+
+
+@pytest.mark.parametrize("data, message", [
+    (b"", r"m\.onnx is empty \(0 bytes\); get the file again"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git-LFS pointer, not the model; fetch"),
+    (b"\n<!DOCTYPE html><html>", "is a web page, not a model; download the file itself"),
+    (b"PK\x03\x04 archive/data.pkl", "holds weights of another framework; export the network to ONNX"),
+    (b"\x08\x07", "is not a whole ONNX model .it holds no graph.; get the file again"),
+    (b"\x3a\xff\xff\xff\xff\x7f", "is not a whole ONNX model .a field of 34359738367 bytes, only 0 left."),
+    (b"\xff" * 30, "a number of more than ten bytes"),
+    (b"\x38\x05", "a number where a message belongs"),
+    (b"hello, this is a text file", "is not a whole ONNX model"),
+])
+def test_what_is_no_model_is_refused_in_one_line(data, message):
+    with pytest.raises(InputError, match=message) as refused:
+        read_graph(data, "m.onnx")
+    assert "\n" not in str(refused.value)
+
+
+def test_every_truncation_is_refused_or_still_a_graph(data):
+    model = onnx.load_from_string(data)
+    model.graph.ClearField("initializer")
+    data = model.SerializeToString()
+    for length in range(len(data)):
+        try:
+            read_graph(data[:length], "m.onnx")
+        except InputError as error:
+            assert "m.onnx" in str(error)

@@ -1,0 +1,84 @@
+"""The way to the network and back: a map lies on the photo to the pixel."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_numpy import upsample
+from cam_numpy.preprocessing import Preprocessing
+
+ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+FIT = Preprocessing(96, "fit", stride=8, **ZERO_ONE)
+CROP = Preprocessing(224, "crop", short=256, **ZERO_ONE)
+SQUASH = Preprocessing(224, "squash", **ZERO_ONE)
+
+
+@pytest.mark.parametrize("photo, size", [
+    ((512, 600), (96, 112)), ((64, 64), (96, 96)), ((4000, 1000), (384, 96)), ((1, 60), (96, 768)),
+    ((60, 1), (768, 96)), ((1, 1), (96, 96)), ((100, 103), (96, 96)),
+])
+def test_fit_shows_the_whole_photo_in_multiples_of_the_stride(photo, size):
+    view = FIT.view(photo)
+    assert view.input == size and view.whole and not any(side % 8 for side in view.input)
+
+
+def test_fit_keeps_the_aspect_within_half_a_stride():
+    for width in range(100, 800, 37):
+        w, h = FIT.view((width, 100)).input
+        assert abs(w - width * 96 / 100) <= 4 and h == 96
+
+
+def test_crop_sees_the_central_square():
+    view = CROP.view((640, 512))
+    assert view.input == (224, 224) and view.box == (96, 32, 544, 480) and not view.whole
+
+
+def test_values_are_normalised_channel_by_channel():
+    photo = Image.new("RGB", (10, 10), (255, 51, 0))
+    x, _ = Preprocessing(8, "squash", mean=(0.5, 0.1, 0.2), std=(0.5, 0.2, 0.4))(photo)
+    assert x.shape == (3, 8, 8) and x.dtype == np.float32 and x.flags.c_contiguous
+    np.testing.assert_allclose(x[:, 0, 0], [1, 0.5, -0.5], rtol=1e-6)
+
+
+def test_a_photo_of_the_input_size_goes_in_unchanged():
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 104, 3), dtype=np.uint8)
+    x, _ = FIT(Image.fromarray(pixels))
+    np.testing.assert_array_equal(np.rint(x * 255).astype(np.uint8), pixels.transpose(2, 0, 1))
+
+
+def test_over_the_whole_photo_laying_is_upsampling():
+    M = np.random.default_rng(1).normal(size=(3, 4))
+    np.testing.assert_allclose(FIT.view((60, 40)).lay(M), upsample(M, (40, 60)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("preprocessing", [FIT, CROP, SQUASH], ids=["fit", "crop", "squash"])
+@pytest.mark.parametrize("size", [(512, 640), (640, 512), (300, 1200), (1200, 300), (77, 91)])
+def test_a_bright_spot_is_found_where_it_was(preprocessing, size):
+    """The network's input itself, taken as a map, lies on the photo that it came from."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    at = 0.55 * width, 0.45 * height  # inside every crop
+    spread = min(size) / 8
+    pixels = 255 * np.exp(-((x + 0.5 - at[0]) ** 2 + (y + 0.5 - at[1]) ** 2) / (2 * spread**2))
+    photo = Image.fromarray(np.repeat(pixels.astype(np.uint8)[..., None], 3, axis=2))
+    seen, view = preprocessing(photo)
+    back = view.lay(seen[0])
+    inside = np.isfinite(back)
+    # the centre of mass is back where it was, to a third of an input pixel
+    weight = np.where(inside, back, 0)
+    for axis, centre, cell in ((x, at[0], width / view.input[0]), (y, at[1], height / view.input[1])):
+        found = ((axis + 0.5) * weight).sum() / weight.sum()
+        assert abs(found - centre) < 0.34 * max(cell, 1) + 0.01 * min(size)
+    assert np.abs(back - pixels / 255)[inside].max() < 0.1
+
+
+def test_what_was_cropped_away_is_marked_unseen():
+    laid = CROP.view((640, 512)).lay(np.ones((7, 7)))
+    seen = np.isfinite(laid)
+    assert laid.shape == (512, 640)
+    assert seen[32:480, 96:544].all() and seen.sum() == 448 * 448
+
+
+def test_laying_at_another_size_shows_the_same_part():
+    laid = CROP.view((640, 512)).lay(np.ones((7, 7)), size=(64, 50))
+    assert laid.shape == (50, 64) and np.isfinite(laid).mean() == pytest.approx(448 * 448 / (640 * 512), abs=0.03)
