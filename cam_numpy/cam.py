@@ -233,7 +233,7 @@ def class_activation_maps(f, w):
     return np.einsum("ck,kyx->cyx", w, f, optimize=True)
 
 
-def check_scores(f, w, b, S, tolerance=1e-4):
+def check_scores(f, w, b, S, tolerance=1e-4, rectified=False):
     """Check the theorem S_c = mean_xy M_c(x, y) + b_c on a network's own scores.
 
     Shapes can fit by accident and the picture still looks fine. Where the maps
@@ -253,11 +253,16 @@ def check_scores(f, w, b, S, tolerance=1e-4):
     tolerance : float
         The largest error allowed, as a part of the largest ``|S_c|``. Networks
         compute in float32, hence 1e-4.
+    rectified : bool
+        A ReLU stands between the map and the pooling, as in SqueezeNet. Then
+        the theorem is S_c = mean_xy max(0, M_c(x, y) + b_c), and a map is only
+        approximately what its class was scored by.
 
     Returns
     -------
     error : float
-        ``max_c |mean M_c + b_c - S_c|``, in score units.
+        ``max_c |mean M_c + b_c - S_c|``, in score units; with `rectified`
+        ``max_c |mean max(0, M_c + b_c) - S_c|``.
 
     Raises
     ------
@@ -282,7 +287,9 @@ def check_scores(f, w, b, S, tolerance=1e-4):
     same_count("C", "classes", w=len(M), b=len(b), S=len(S))
     # S_c = mean_xy M_c(x, y) + b_c                                       (Eq. 1)
     # a score is what its map says, on the average, and a bias
-    return check_scores_agree(M.mean(axis=(1, 2)) + b, S, tolerance)
+    M = M + b[:, None, None]
+    computed = np.maximum(M, 0).mean(axis=(1, 2)) if rectified else M.mean(axis=(1, 2))
+    return check_scores_agree(computed, S, tolerance)
 
 
 def upsample(M, size):

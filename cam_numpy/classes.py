@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 
 from .errors import InputError
 
@@ -62,3 +63,29 @@ def find_class(classes, wanted):
     hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
     raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)}; '
                      + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
+
+
+def read_labels(path):
+    """The names of the classes from a text file.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8, one class a line, in the order of the scores. A WordNet id in
+        front ("n01440764 tench, Tinca tinca") is left out.
+
+    Returns
+    -------
+    names : list of str
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no text.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise InputError(f"--labels {path} cannot be read ({reason}); give a text file, one name per line") from None
+    return [re.sub(r"^n\d{8}\s+", "", line.strip()) for line in lines if line.strip()]

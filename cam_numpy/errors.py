@@ -3,3 +3,22 @@
 
 class InputError(ValueError):
     """Something given cannot be used: what, what was given, what to do, in one line."""
+
+
+class NotCamable(InputError):
+    """A network to which CAM does not apply: why, and what the paper would do.
+
+    Attributes
+    ----------
+    reason : str
+        What is in the way, and what the paper would do about it.
+    model : str
+        The network's name.
+    """
+
+    def __init__(self, reason, model="this network"):
+        super().__init__(reason)
+        self.reason, self.model = reason, model
+
+    def __str__(self):
+        return f"CAM does not apply to {self.model}: {self.reason}"

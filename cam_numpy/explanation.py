@@ -10,11 +10,10 @@ from PIL import Image
 
 from .cam import check_scores, class_activation_map, class_scores, global_average_pool, softmax
 from .errors import InputError
+from .head import Form
 from .network import load
 from .photo import read_photo
 from .preprocessing import View
-
-IDENTITY = "S_c = mean_xy M_c(x, y) + b_c"
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,18 @@ class Explanation:
     b : (C,) array
     S : (C,) array
     P : (C,) array
-        See the table of symbols in the docstring of the package. S and P are
-        computed from f, w and b.
+        See the table of symbols in the docstring of the package. S is computed
+        from f, w and b - where a ReLU comes before the pooling it is the
+        network's own - and P from S.
+    form : Form
+        How the network gets from f to S; ``form.identity`` was checked.
+    sigmoid : bool
+        Each class is judged by itself: P_c = 1 / (1 + exp(-S_c)).
     max_abs_error : float
         The largest difference between what the maps say and the network's own
-        scores: ``max_c |mean M_c + b_c - S_c|``.
+        scores, over all classes.
+    assumed : list of str
+        What the network's file does not say and nobody told.
     """
 
     photo: Image.Image
@@ -54,7 +60,10 @@ class Explanation:
     b: np.ndarray
     S: np.ndarray
     P: np.ndarray
+    form: Form
+    sigmoid: bool
     max_abs_error: float
+    assumed: list
 
     def M(self, c):
         """The class activation map of class c (or of several), (H, W), in score units."""
@@ -97,10 +106,13 @@ def explain(photo, network=None):
     seen = network.see(photo)
     f, w, b = seen.f, network.w, network.b
     try:
-        error = check_scores(f, w, b, seen.S)
+        error = check_scores(f, w, b, seen.S, network.tolerance, network.form.rectified)
     except ValueError as refused:
         raise InputError(f"CAM does not describe {network.name}: {refused}") from None
     F = global_average_pool(f)
-    S = class_scores(F, w, b)
-    P = softmax(S)
-    return Explanation(photo, seen.view, network.name, network.classes, f, F, w, b, S, P, error)
+    S = seen.S if network.form.rectified else class_scores(F, w, b)
+    P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)
+    return Explanation(
+        photo, seen.view, network.name, network.classes, f, F, w, b, S, P,
+        network.form, network.sigmoid, error, network.assumed,
+    )

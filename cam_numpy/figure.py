@@ -70,11 +70,17 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
     K, H, W = explanation.f.shape
     figure.text(
         GAP / width, 0.14 / height,
-        f"{explanation.model}: $f$ is {K} x {H} x {W}.   $S_c$ = mean $M_c$ + $b_c$ holds for all "
-        f"{len(explanation.S)} classes, to {explanation.max_abs_error:.0e}",
+        f"{explanation.model}: $f$ is {K} x {H} x {W}.   {_identity(explanation)}",
         color=FAINT, fontsize=8.5, va="bottom",
     )
     figure.savefig(path, format="png")
+
+
+def _identity(explanation):
+    if explanation.form.rectified:
+        return "Approximate: $S_c$ = mean max(0, $M_c$ + $b_c$)"
+    return (f"$S_c$ = mean $M_c$ + $b_c$ holds for all {len(explanation.S)} classes, "
+            f"to {explanation.max_abs_error:.0e}")
 
 
 def _grid(count, photo):

@@ -5,22 +5,51 @@ Eq. 2 is exact when the scores are an affine function of the pooled activations,
     f -> global average pooling -> F -> one affine map -> S (-> softmax -> P)
 
 so we walk back from the output to the pooling. What enters the pooling is f:
-there is no layer to choose. What lies between folds into one w and one b.
+there is no layer to choose. All that lies between folds into one w and one b
+(`fold.py`). Two more forms have the linear map in front of the pooling, as a
+1x1 convolution (`Form`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
+from .errors import InputError, NotCamable
 
-from .errors import InputError
+PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
+RESHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose"}
+LINEAR = {"Gemm", "MatMul", "Conv"}
+AFFINE = LINEAR | {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
+POOLING = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
+GLOBAL = {"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"}
 
-AFTER_SCORES = {"Softmax", "LogSoftmax"}
-SAME_VALUES = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
-AFFINE = {"Gemm", "MatMul", "Conv", "Add", "Sub", "Mul", "Div", "BatchNormalization"}
-POOLING = {"GlobalAveragePool", "ReduceMean"}
-CONSTANT = {"Identity", "Transpose", "Cast", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear"}
+
+@dataclass(frozen=True)
+class Form:
+    """How a network gets from f to its scores.
+
+    Attributes
+    ----------
+    name : str
+    verdict : {"exact", "approximate"}
+        Whether the score is the mean of the map, up to the bias.
+    identity : str
+        What is checked against the network's own scores.
+    rectified : bool
+        Whether a ReLU stands between the map and the pooling.
+    """
+
+    name: str
+    verdict: str
+    identity: str
+    rectified: bool = False
+
+
+GAP = Form("gap", "exact", "S_c = mean_xy M_c(x, y) + b_c")
+# Network in Network: pooling and a linear map commute, so this is GAP written the
+# other way round; M_c + b_c is what the convolution itself puts out
+NIN = Form("nin", "exact", "S_c = mean_xy M_c(x, y) + b_c")
+SQUEEZENET = Form("squeezenet", "approximate", "S_c = mean_xy max(0, M_c(x, y) + b_c)", rectified=True)
 
 
 @dataclass
@@ -29,149 +58,191 @@ class Head:
 
     Attributes
     ----------
+    form : Form
     f : str
-        The tensor that enters the pooling, (N, K, H, W).
+        The tensor of the activations.
     S : str
         The tensor of the scores, before any softmax.
+    output : str
+        The graph's output that we started from.
     chain : list of Node
-        What lies between, the pooling first.
+        What lies between f and S, in the order of computation.
     constants : list of str
         The tensors of weights that the chain reads.
+    channels_last : bool
+        f is (N, H, W, K) rather than (N, K, H, W).
+    sigmoid : bool
+        P_c = 1 / (1 + exp(-S_c)) for each class by itself, instead of a softmax.
     """
 
+    form: Form
     f: str
     S: str
+    output: str
     chain: list
-    constants: list
+    constants: list = field(default_factory=list)
+    channels_last: bool = False
+    sigmoid: bool = False
 
 
-def find_head(graph, name="the model"):
-    """Walk back from the first output to the pooling.
-
-    Raises
-    ------
-    InputError
-        CAM does not apply to this network; the message names the node in the way.
-    """
-    if not graph.outputs or not graph.inputs:
-        raise InputError(f"{name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-                         "give a classifier, from pictures to scores")
-    tensor = graph.outputs[0]
-    node = graph.maker(tensor)
-    while node is not None and node.op in AFTER_SCORES | SAME_VALUES:
-        if node.op in AFTER_SCORES:
-            tensor = node.inputs[0]
-        node = graph.maker(node.inputs[0])
-    S, chain, constants = tensor, [], []
-    while True:
-        node = graph.maker(tensor)
-        if node is None:
-            raise _refusal(name, "there is no global average pooling on the way back from the scores")
-        if node.op not in SAME_VALUES | AFFINE | POOLING:
-            raise _refusal(name, _in_the_way(node, chain))
-        chain.insert(0, node)
-        data = [t for t in node.inputs if t and not _constant(graph, t)]
-        if node.op in POOLING or node.op in SAME_VALUES:
-            data = node.inputs[:1]
-        if len(data) != 1:
-            raise _refusal(name, f"{node} brings {len(data)} paths together")
-        if node.op not in SAME_VALUES:
-            constants += [t for t in node.inputs if t and t != data[0]]
-        tensor = data[0]
-        if node.op in POOLING:
-            return Head(tensor, S, chain, constants)
-
-
-def _constant(graph, tensor):
-    """Whether a tensor is the same for every photo."""
-    if tensor in graph.initializers:
-        return True
-    node = graph.maker(tensor)
-    if node is None or node.op == "Constant":
-        return node is not None
-    return node.op in CONSTANT and all(_constant(graph, t) for t in node.inputs if t)
-
-
-def _in_the_way(node, chain):
-    if any(later.op in ("Gemm", "MatMul", "Conv") for later in chain):
-        return f"{node} stands before the last linear layer, and no pooling between the two"
-    return f"{node} stands between the pooling and the scores"
-
-
-def _refusal(name, reason):
-    return InputError(
-        f"CAM does not apply to {name}: {reason}; Eq. 2 needs scores that are linear in the pooled "
-        "activations - the paper puts global average pooling and one linear layer there and trains again"
-    )
-
-
-def fold(head, constants, units):
-    """All that lies between F and S as one w and one b.
+def find_head(graph, name="the model", output=None):
+    """Find the way from f to the scores.
 
     Parameters
     ----------
-    head : Head
-    constants : dict of str to array
-        The tensors named in ``head.constants``.
-    units : int
-        K, the channels of f.
+    graph : Graph
+    name : str
+        The model's, for the messages.
+    output : str, optional
+        The output of the graph that holds the scores; by default the only one
+        to which CAM applies.
 
     Returns
     -------
-    w : (C, K) array
-    b : (C,) array
+    head : Head
 
     Raises
     ------
+    NotCamable
+        CAM does not apply to this network; the message names the node in the way.
     InputError
-        A step is not one number, or one column, per unit; or the pooling does
-        not take the whole map.
+        There is no such output, or several outputs are classifiers.
     """
-    w, b = None, np.float32(0)  # S = w F + b; None stands for the identity
-    for node in head.chain:
-        values = [constants[t] for t in node.inputs if t in constants]
-        if node.op == "ReduceMean":
-            axes = values[0].tolist() if values else node.attributes.get("axes") or []
-            if sorted(axis % 4 for axis in axes) != [2, 3]:
-                raise InputError(f"{node} pools over the axes {axes}; CAM needs the mean over height and width")
-        elif node.op in ("Gemm", "MatMul", "Conv"):
-            A, a = _linear(node, values)
-            w = A if w is None else A @ w
-            b = A @ np.broadcast_to(b, A.shape[1]) + a
-        elif node.op == "BatchNormalization":
-            scale, shift, mean, variance = values
-            factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-            w, b = _scaled(w, factor, units), (b - mean) * factor + shift
-        elif node.op in ("Mul", "Div"):
-            factor = values[0].reshape(-1)
-            if node.op == "Div":
-                if node.inputs[0] in constants:
-                    raise InputError(f"{node} divides by the activations; CAM needs a linear step there")
-                factor = 1 / factor
-            w, b = _scaled(w, factor, units), b * factor
-        elif node.op in ("Add", "Sub"):
-            sign = -1 if node.op == "Sub" else 1
-            if sign < 0 and node.inputs[0] in constants:
-                w, b, sign = _scaled(w, np.float32([-1]), units), -b, 1
-            b = b + sign * values[0].reshape(-1)
-    w = np.eye(units, dtype=np.float32) if w is None else w
-    return np.ascontiguousarray(w), np.array(np.broadcast_to(b, len(w)), w.dtype)
+    if output is not None and output not in graph.outputs:
+        raise InputError(f"{name} has no output {output!r}; it has {', '.join(graph.outputs)}")
+    heads, refusals = {}, []
+    for candidate in graph.outputs if output is None else [output]:
+        try:
+            head = _walk(graph, candidate)
+            heads.setdefault(head.S, head)
+        except NotCamable as refusal:
+            refusals.append(refusal)
+    trained = {S: head for S, head in heads.items() if head.constants}  # F itself may be an output too
+    heads = trained or heads
+    if len(heads) > 1:
+        found = ", ".join(head.output for head in heads.values())
+        raise InputError(f"{name} has several outputs that are classifiers ({found}); choose one with --output")
+    if heads:
+        return next(iter(heads.values()))
+    raise NotCamable(refusals[0].reason if refusals else "it has no outputs; give a classifier", name)
 
 
-def _linear(node, values):
-    """A (outputs, inputs) and a (outputs,) or 0 of a linear layer."""
-    A, a = values[0], values[1].reshape(-1) if len(values) > 1 else 0
-    if node.op == "Gemm":  # alpha x A + beta a, A as (inputs, outputs) unless transB
-        A = A if node.attributes.get("transB") else A.T
-        return node.attributes.get("alpha", 1.0) * A, node.attributes.get("beta", 1.0) * a
-    if node.op == "MatMul":  # x A
-        return A.T, 0
-    if A.shape[2:] != (1, 1) or node.attributes.get("group", 1) != 1:
-        raise InputError(f"{node} has filters of shape {A.shape}; behind the pooling CAM needs 1 x 1")
-    return A[:, :, 0, 0], a
+def _walk(graph, output):
+    """Walk back from one output to the pooling, and to f."""
+    S, sigmoid = _before_probabilities(graph, output)
+    head, tensor = Head(GAP, "", S, output, [], sigmoid=sigmoid), S
+    for _ in graph.nodes:
+        node = graph.makers.get(tensor)
+        if node is None or node.op not in RESHAPING | AFFINE | POOLING:
+            raise _refusal(graph, node, tensor, head.chain)
+        data = [t for t in node.inputs if t and t not in graph.constants]
+        if node.op in POOLING | RESHAPING:
+            data = node.inputs[:1]
+        if len(data) != 1 or data[0] not in node.inputs[: 1 if node.op == "Conv" else 2]:
+            raise _refusal(graph, node, tensor, head.chain)
+        head.chain.insert(0, node)
+        if node.op in AFFINE:
+            head.constants += [t for t in node.inputs if t and t != data[0]]
+        tensor = data[0]
+        if node.op in POOLING:
+            head.f, head.channels_last = tensor, _pools_channels_last(graph, node)
+            return _linear_before_pooling(graph, head)
+    raise _refusal(graph, None, S, head.chain)
 
 
-def _scaled(w, factor, units):
-    """Each row of w (None: the identity) times its factor."""
-    w = np.eye(units, dtype=np.float32) if w is None else w
-    return w * factor[:, None] if factor.size > 1 else w * factor
+def _before_probabilities(graph, output):
+    """The tensor of scores behind an output, and whether a sigmoid follows it."""
+    S, sigmoid, tensor = output, False, output
+    for _ in graph.nodes:
+        node = graph.makers.get(tensor)
+        if node is None or node.op not in PROBABILITIES | RESHAPING:
+            break
+        tensor = node.inputs[0]
+        if node.op in PROBABILITIES:
+            S, sigmoid = tensor, node.op == "Sigmoid"
+    return S, sigmoid
+
+
+def _pooled_axes(graph, node):
+    """The axes of (N, K, H, W), or of (N, H, W, K), that a pooling takes together."""
+    if node.op not in {"ReduceMean", "ReduceMax"}:
+        return [2, 3]
+    axes = node.attributes.get("axes")
+    if axes is None and len(node.inputs) > 1:  # an input from opset 18 on
+        axes = graph.integers.get(node.inputs[1])
+    return sorted(axis % 4 for axis in axes or [])
+
+
+def _pools_channels_last(graph, node):
+    """Whether a pooling takes (N, H, W, K); a refusal where it takes other axes."""
+    axes = _pooled_axes(graph, node)
+    if axes not in ([2, 3], [1, 2]):
+        raise NotCamable(f"{node} takes the mean over the axes {axes}, not over height and width; "
+                         "the paper needs the mean over all places of the last conv layer")
+    return axes == [1, 2]
+
+
+def _linear_before_pooling(graph, head):
+    """The form with the linear map in front of the pooling, where nothing mixes units behind it."""
+    if any(node.op in AFFINE for node in head.chain):
+        return head
+    between, tensor = [], head.f
+    for _ in graph.nodes:
+        node = graph.makers.get(tensor)
+        if node is None or node.op not in {"Relu", "Identity", "Dropout", "Conv"}:
+            break
+        between.insert(0, node)
+        tensor = node.inputs[0]
+        if node.op == "Conv":
+            break
+    if not between or not _is_1x1(graph, between[0]):
+        return head  # the pooled units themselves are the scores
+    rectified = any(node.op == "Relu" for node in between)
+    conv = between[0]
+    return Head(
+        SQUEEZENET if rectified else NIN, conv.inputs[0], head.S, head.output, between + head.chain,
+        conv.inputs[1:], sigmoid=head.sigmoid,
+    )
+
+
+def _is_1x1(graph, node):
+    if node.op != "Conv" or node.attributes.get("group", 1) != 1:
+        return False
+    kernel = node.attributes.get("kernel_shape") or list(graph.initializers.get(node.inputs[1], ())[2:])
+    return kernel == [1, 1] and set(node.attributes.get("strides", [1])) == {1}
+
+
+def _refusal(graph, node, tensor, chain):
+    """Say which node is in the way, and what the paper would do about it."""
+    ancestors = _ancestors(graph, tensor)
+    pooling = next((n for n in ancestors if n.op in GLOBAL and _pooled_axes(graph, n) in ([2, 3], [1, 2])), None)
+    flatten = next((n for n in [*ancestors, *reversed(chain)] if n.op in {"Flatten", "Reshape"}), None)
+    if any(n.op in {"Softmax", "Attention", "MultiHeadAttention"} for n in ancestors):
+        return NotCamable(f"attention stands before the scores (on the way back at {node}), not an average over "
+                          "places; the paper has a last conv layer, global average pooling and one linear layer")
+    if pooling is not None and node is pooling:
+        return NotCamable(f"{node} takes the largest value of each unit, so a score is not the mean of its map; "
+                          "the paper compares with such networks, but maps those with global average pooling")
+    if pooling is not None:
+        return NotCamable(f"{node} stands between the pooling ({pooling}) and the scores, so they are not "
+                          "linear in F; the paper has one linear layer right behind the pooling, and trains it")
+    if flatten is not None and any(n.op in LINEAR for n in chain):
+        return NotCamable(f"the last activations are flattened into the linear layer ({flatten}) without pooling, "
+                          "so a unit has no single weight per class; the paper takes the fully connected layers "
+                          "away, puts a conv layer, global average pooling and one linear layer there, and trains")
+    where = f"{node} is neither linear nor a pooling" if node is not None else f"the way back ends at {tensor}"
+    return NotCamable(f"no global average pooling leads to the output ({where}); the paper needs a classifier: "
+                      "a last conv layer, global average pooling and one linear layer")
+
+
+def _ancestors(graph, tensor, most=60):
+    """The nodes before a tensor, nearest first, not beyond convolutions."""
+    found, waiting = [], [tensor]
+    while waiting and len(found) < most:
+        node = graph.makers.get(waiting.pop(0))
+        if node is None or any(node is other for other in found):
+            continue
+        found.append(node)
+        if node.op != "Conv":
+            waiting += [t for t in node.inputs if t and t not in graph.constants]
+    return found

@@ -11,26 +11,37 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
-from .head import find_head, fold
-from .onnx_file import read_graph, with_outputs
+from .classes import read_labels
+from .errors import InputError, NotCamable
+from .fold import fold
+from .head import find_head
+from .onnx_file import output_tail, read_graph
 from .photo import read_photo
-from .preprocessing import RESIZES, Preprocessing, View
+from .preprocessing import View, for_input
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
 import onnxruntime  # noqa: E402 - see the line above
 
 SHIPPED = "tiny-imagenet-gap.onnx"
 THREADS = 4  # more do not help a small network, and leave a laptop usable
+DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
-def load(path=None):
+def load(path=None, *, output=None, preprocessing=None, labels=None):
     """Open a network.
 
     Parameters
     ----------
     path : path, optional
         An ONNX file; by default the network that comes with cam_numpy.
+    output : str, optional
+        Which output holds the scores, where the network has several.
+    preprocessing : Preprocessing or str, optional
+        How a photo becomes its input: see `cam_numpy.preprocessing.PRESETS` for
+        the names. By default what the file itself says, else "imagenet".
+    labels : path, optional
+        A text file with the name of one class a line. By default the names in
+        the file itself, else "class 0", "class 1" ...
 
     Returns
     -------
@@ -38,8 +49,10 @@ def load(path=None):
 
     Raises
     ------
+    NotCamable
+        CAM does not apply to the network.
     InputError
-        The file is missing, damaged or no model, or CAM does not apply to it.
+        A file is missing, damaged or of another kind.
 
     Examples
     --------
@@ -47,7 +60,7 @@ def load(path=None):
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
-    return Network(shipped() if path is None else Path(path))
+    return Network(shipped() if path is None else path, output, preprocessing, labels)
 
 
 def shipped():
@@ -79,12 +92,7 @@ class Seen:
 
 
 class Network:
-    """A classifier to which CAM applies.
-
-    Parameters
-    ----------
-    path : path
-        An ONNX file.
+    """A classifier to which CAM applies; `load` opens one.
 
     Attributes
     ----------
@@ -92,28 +100,52 @@ class Network:
     name : str
         The file's name.
     w : (C, K) float32 array
-        Weights of the classifier, as stored in the file.
+        Weights of the classifier, as onnxruntime reads them from the file.
     b : (C,) float32 array
-        Its bias.
+        Its bias. A network with a single score has two classes here, for and
+        against: the rows of w and b are -w, w and -b, b.
     classes : list of str
         The name of each class.
     preprocessing : Preprocessing
+    form : Form
+        How it gets from f to S, and which identity holds.
+    sigmoid : bool
+        Each class is judged by itself: P_c = 1 / (1 + exp(-S_c)).
+    head : Head
+        The way from f to S, node by node.
+    assumed : list of str
+        What the file does not say and nobody told.
     metadata : dict of str to str
         What the file says of itself: training data, licence, accuracy ...
     """
 
-    def __init__(self, path):
+    def __init__(self, path, output=None, preprocessing=None, labels=None):
         self.path = Path(path)
         self.name = self.path.name
-        data = _read(self.path)
+        data = _mapped(self.path)
         graph = read_graph(data, self.name)
-        self._head = find_head(graph, self.name)
+        self.head = find_head(graph, self.name, output)
+        self.form, self.sigmoid = self.head.form, self.head.sigmoid
         self.metadata = graph.metadata
-        self.preprocessing = _preprocessing(graph.metadata, self.name)
-        self._input = next(iter(graph.inputs))
-        constants = self._head.constants
-        added = {self._head.f, self._head.S, *constants} - set(graph.outputs)
-        self._session = _session(with_outputs(data, sorted(added)), self.path)
+        added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
+        data = b"".join((data, output_tail(sorted(added))))  # the one copy that onnxruntime needs
+        self._session = _session(data, self.path)
+        self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
+        self._labels = labels
+        if labels is None and "classes" not in self.metadata:
+            self.assumed.append("the names of the classes are not known (--labels FILE)")
+
+    def _understand_input(self, preprocessing):
+        """The session's input, the preprocessing, and what had to be assumed."""
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise NotCamable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
+                             "the paper's networks take a picture", self.name)
+        if inputs[0].type not in DTYPES:
+            raise InputError(f"{self.name} takes {inputs[0].type}; give a network that takes real numbers")
+        shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
+        preprocessing, assumed = for_input(shape, self.metadata, preprocessing, self.name)
+        return inputs[0], preprocessing, assumed
 
     @property
     def w(self):
@@ -123,24 +155,58 @@ class Network:
     def b(self):
         return self._classifier[1]
 
+    @property
+    def binary(self):
+        """Whether the network has a single score, for one class and against it."""
+        return self._classifier[2]
+
+    @property
+    def tolerance(self):
+        """How far the identity may be off, as a part of max |S|: the rounding of its arithmetic."""
+        return 1e-2 if self._input.type == "tensor(float16)" else 1e-4
+
     @cached_property
     def classes(self):
-        if "classes" not in self.metadata:
-            return [f"class {c}" for c in range(len(self.b))]
-        names = json.loads(self.metadata["classes"])
+        if self._labels is not None:
+            names = read_labels(self._labels)
+        elif "classes" in self.metadata:
+            names = json.loads(self.metadata["classes"])
+        else:
+            names = [f"class {c}" for c in range(len(self.b))]
+        if self.binary and len(names) == 1:
+            names = [f"not {names[0]}", names[0]]
         if len(names) != len(self.b):
-            raise InputError(f"{self.name} has {len(self.b)} scores but names {len(names)} classes; "
-                             "write its metadata again")
+            raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
+                             "give --labels a file with one name per line, in the order of the scores")
         return names
 
     @cached_property
     def _classifier(self):
-        # onnxruntime runs the whole graph even when only weights are asked for
-        size = self.preprocessing.size
-        f, _, *constants = self.run(np.zeros((3, size, size), np.float32), self._head.constants)
-        w, b = fold(self._head, dict(zip(self._head.constants, constants)), f.shape[0])
+        """w, b, and whether there is a single score, from one run on an empty picture.
+
+        onnxruntime runs the whole graph even when only weights are asked for.
+        """
+        w, b = self._folded(*self._fetch(self._blank(), self.head.constants))
+        binary = len(b) == 1
+        if binary:
+            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
         w.flags.writeable = b.flags.writeable = False
+        return w, b, binary
+
+    def _folded(self, f, S, *constants):
+        try:
+            w, b = fold(self.head, dict(zip(self.head.constants, constants)), f.shape[0])
+        except NotCamable as refusal:
+            raise NotCamable(refusal.reason, self.name) from None
+        if w.shape[1] != f.shape[0] or len(w) != S.size:
+            raise NotCamable(f"{f.shape[0]} units and {S.size} scores do not fit a linear layer of {w.shape[1]} inputs "
+                             f"and {len(w)} outputs, so the activations are flattened, not pooled; "
+                             "the paper puts global average pooling there", self.name)
         return w, b
+
+    def _blank(self):
+        width, height = self.preprocessing.view((100, 100)).input
+        return np.zeros((3, height, width), np.float32)
 
     def see(self, photo):
         """Show the network a photo.
@@ -159,44 +225,66 @@ class Network:
             The photo cannot be read.
         """
         x, view = self.preprocessing(read_photo(photo))
-        f, S = self.run(x)
-        return Seen(f, S, view)
+        return Seen(*self.run(x), view)
 
-    def run(self, x, constants=()):
+    def run(self, x):
         """Run the network on an input that is preprocessed already.
 
         Parameters
         ----------
         x : (3, h, w) float32 array
-        constants : sequence of str
-            Further tensors of the graph to return.
 
         Returns
         -------
         f : (K, H, W) float32 array
         S : (C,) float32 array
-        *constants : arrays
 
         Raises
         ------
         InputError
             The network does not take an input of this size.
         """
+        f, S = self._fetch(x)
+        return f, np.concatenate([-S, S]) if S.size == 1 else S
+
+    def _fetch(self, x, constants=()):
+        """f (K, H, W), S as the network has it, and some constants, from x (3, h, w)."""
+        shape = self._input.shape
+        x = x if self.preprocessing.channels_first else x.transpose(1, 2, 0)
+        batch = shape[0] if isinstance(shape[0], int) else 1
+        fed = np.ascontiguousarray(np.repeat(x[None], batch, axis=0), DTYPES[self._input.type])
         try:
-            f, S, *rest = self._session.run([self._head.f, self._head.S, *constants], {self._input: x[None]})
+            f, S, *rest = self._session.run([self.head.f, self.head.S, *constants], {self._input.name: fed})
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise InputError(f"{self.name} cannot take an input of {x.shape[2]} x {x.shape[1]} pixels: "
-                             f"{_reason(error)}") from None
+            raise InputError(f"{self.name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
+        return self._units_first(f), S[0].reshape(-1).astype(np.float32, copy=False), *rest
+
+    def _units_first(self, f):
+        """f (K, H, W) as it enters the pooling, or a refusal where that is no global pooling."""
         if f.ndim != 4:
-            raise InputError(f"{self.name} pools an array of shape {f.shape}; CAM needs (1, K, H, W)")
-        return f[0], S.reshape(-1), *rest
+            raise NotCamable(f"an array of shape {f.shape} is pooled, not activations (1, K, H, W); "
+                             "the paper pools the last conv layer over all places", self.name)
+        f = f[0].astype(np.float32, copy=False)
+        if self.head.channels_last:
+            f = np.ascontiguousarray(f.transpose(2, 0, 1))
+        first = self.head.chain[0]
+        if first.op == "Conv" and any(first.attributes.get("pads") or []):  # zeros around f, as the conv sees it
+            top, left, bottom, right = first.attributes["pads"]
+            f = np.pad(f, ((0, 0), (top, bottom), (left, right)))
+        pool = next(node for node in self.head.chain if "Pool" in node.op or node.op == "ReduceMean")
+        kernel = pool.attributes.get("kernel_shape")
+        if kernel and (list(kernel) != list(f.shape[1:]) or any(pool.attributes.get("pads") or [])):
+            raise NotCamable(f"{pool} averages {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
+                             "and what is left is flattened; the paper averages the whole map", self.name)
+        return f
 
 
-def _read(path):
+def _mapped(path):
+    """The bytes of a file, mapped into memory rather than read."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give an .onnx file")
     try:
-        return path.read_bytes()
+        return np.memmap(path, np.uint8, mode="r").data if path.stat().st_size else b""
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; check the name") from None
     except OSError as error:
@@ -207,7 +295,8 @@ def _session(data, path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = min(THREADS, os.cpu_count() or 1)
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.resolve().parent))
+    folder = str(path.resolve().parent)  # weights may lie in a file beside the model
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -218,19 +307,3 @@ def _session(data, path):
 def _reason(error):
     """onnxruntime's message in one line, without its prefix."""
     return " ".join(str(error).split(" : ")[-1].split())[:200]
-
-
-def _preprocessing(metadata, name):
-    """What the file says of its preprocessing; else what ImageNet networks expect."""
-    if "mean" not in metadata:
-        return Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), short=256)
-    try:
-        resize = metadata["resize"]
-        if resize not in RESIZES:
-            raise ValueError(f"resize is {resize!r}")
-        return Preprocessing(
-            int(metadata["size"]), resize, tuple(json.loads(metadata["mean"])),
-            tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
-        )
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{name} describes its preprocessing badly ({error}); write its metadata again") from None

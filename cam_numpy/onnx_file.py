@@ -10,14 +10,18 @@ another byte follows. Four wire types exist:
     5  four bytes
 
 Field numbers are those of onnx.proto (github.com/onnx/onnx), named below where
-they are read; all others are skipped. The weights themselves are not decoded:
-onnxruntime hands them out (see `with_outputs`).
+they are read; all others are skipped. Weights are not decoded: onnxruntime
+hands them out (see `output_tail`). Only a few short lists of integers, such as
+the axes of a ReduceMean, are read here.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from .errors import InputError
 
@@ -45,14 +49,21 @@ class Graph:
     inputs: dict  # name -> shape; the initializers that old files list here left out
     outputs: list  # names
     metadata: dict  # str -> str
+    integers: dict  # name -> list of int: the short constants
 
-    def maker(self, tensor):
-        """The node that computes a tensor, or None for inputs and initializers."""
-        return next((node for node in self.nodes if tensor in node.outputs), None)
+    @cached_property
+    def makers(self):
+        """For each computed tensor the node that computes it."""
+        return {tensor: node for node in self.nodes for tensor in node.outputs}
 
-    def users(self, tensor):
-        """The nodes that read a tensor."""
-        return [node for node in self.nodes if tensor in node.inputs]
+    @cached_property
+    def constants(self):
+        """The tensors that are the same for every photo."""
+        names = set(self.initializers)
+        for node in self.nodes:  # in the order of computation, as ONNX demands
+            if node.op == "Constant" or (node.inputs and all(t in names for t in node.inputs if t)):
+                names.update(node.outputs)
+        return names
 
 
 def read_graph(data, name="the model"):
@@ -89,8 +100,8 @@ def read_graph(data, name="the model"):
         raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
 
 
-def with_outputs(data, tensors):
-    """The model with inner tensors as additional outputs.
+def output_tail(tensors):
+    """What, appended to a model's bytes, makes inner tensors additional outputs.
 
     Two protobuf messages one after another parse as their merge, lists joined.
     So a model and, behind it, a model that holds nothing but more outputs is the
@@ -98,18 +109,15 @@ def with_outputs(data, tensors):
 
     Parameters
     ----------
-    data : bytes
-        A ModelProto.
     tensors : list of str
         Names of activations or initializers.
 
     Returns
     -------
-    data : bytes
+    tail : bytes
     """
     # ValueInfoProto.name = 1, GraphProto.output = 12, ModelProto.graph = 7
-    outputs = b"".join(_bytes_field(12, _bytes_field(1, name.encode())) for name in tensors)
-    return data + _bytes_field(7, outputs)
+    return _bytes_field(7, b"".join(_bytes_field(12, _bytes_field(1, name.encode())) for name in tensors))
 
 
 def _bytes_field(number, value):
@@ -176,19 +184,17 @@ def _integers(value):
 
 
 def _model(message):
-    graph, metadata = Graph([], {}, {}, [], {}), {}
-    found = False
+    graph, found = Graph([], {}, {}, [], {}, {}), False
     for number, value in _fields(message):
         if number == 7:  # graph; a second one is merged into the first
             _graph(_message(value), graph)
             found = True
         elif number == 14:  # metadata_props: StringStringEntryProto, key = 1, value = 2
             entry = dict(_fields(_message(value)))
-            metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
+            graph.metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
     if not found:
         raise ValueError("it holds no graph")
     graph.inputs = {name: shape for name, shape in graph.inputs.items() if name not in graph.initializers}
-    graph.metadata = metadata
     return graph
 
 
@@ -201,20 +207,42 @@ def _message(value):
 def _graph(message, graph):
     for number, value in _fields(message):
         if number == 1:  # node
-            graph.nodes.append(_node(_message(value)))
-        elif number == 5:  # initializer: TensorProto, dims = 1, name = 8
-            shape, name = [], ""
-            for part, inner in _fields(_message(value)):
-                if part == 1:
-                    shape += _integers(inner)
-                elif part == 8:
-                    name = _text(_message(inner))
-            graph.initializers[name] = tuple(shape)
+            node = _node(_message(value))
+            graph.nodes.append(node)
+            if node.op == "Constant" and isinstance(node.attributes.get("value"), list):
+                graph.integers[node.outputs[0]] = node.attributes["value"]
+        elif number == 5:  # initializer
+            name, shape, integers = _tensor(_message(value))
+            graph.initializers[name] = shape
+            if integers is not None:
+                graph.integers[name] = integers
         elif number == 11:  # input
             name, shape = _value_info(_message(value))
             graph.inputs[name] = shape
         elif number == 12:  # output
             graph.outputs.append(_value_info(_message(value))[0])
+
+
+def _tensor(message, longest=8):
+    """TensorProto: dims = 1, data_type = 2, int64_data = 7, name = 8, raw_data = 9.
+
+    Returns its name, its shape, and its values where it is a short int64 array.
+    """
+    name, shape, kind, integers, raw = "", [], 0, [], b""
+    for number, value in _fields(message):
+        if number == 1:
+            shape += _integers(value)
+        elif number == 2:
+            (kind,) = _integers(value)
+        elif number == 7 and (isinstance(value, int) or len(value) <= 10 * longest):
+            integers += _integers(value)  # ten bytes at most for each
+        elif number == 8:
+            name = _text(_message(value))
+        elif number == 9:
+            raw = _message(value)
+    if kind != 7 or len(raw) > 8 * longest or len(integers) > longest:  # TensorProto.INT64 = 7
+        return name, tuple(shape), None
+    return name, tuple(shape), integers or np.frombuffer(raw, "<i8").tolist()
 
 
 def _node(message):
@@ -235,7 +263,7 @@ def _node(message):
 
 
 def _attribute(message):
-    """AttributeProto: name = 1, f = 2, i = 3, s = 4, ints = 8; the rest is not needed."""
+    """AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8; the rest is not needed."""
     name, value = "", None
     for number, part in _fields(message):
         if number == 1:
@@ -246,6 +274,8 @@ def _attribute(message):
             (value,) = _integers(part)
         elif number == 4:
             value = _text(_message(part))
+        elif number == 5:
+            value = _tensor(_message(part))[2]
         elif number == 8:
             value = (value or []) + _integers(part)
     return name, value

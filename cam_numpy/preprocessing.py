@@ -7,12 +7,14 @@ into that box, whatever the photo's aspect ratio.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from .cam import interpolation
+from .errors import InputError
 
 RESIZES = ("fit", "crop", "squash")
 
@@ -77,42 +79,49 @@ class Preprocessing:
 
     Attributes
     ----------
-    size : int
-        Side of the input, in pixels: the short side ("fit") or both.
+    size : int or (int, int)
+        The input's side, or its (width, height), in pixels. "fit": the short side.
     resize : {"fit", "crop", "squash"}
         "fit": the whole photo, its short side brought to `size`, both sides
-        rounded to multiples of `stride`. "crop": the short side brought to
-        `short`, then the central square. "squash": the whole photo, made square.
+        rounded to multiples of `stride`. "crop": the photo made just large enough
+        to cover the input `margin` times over, and the middle taken. "squash":
+        the whole photo, its aspect not kept.
     mean, std : (float, float, float)
         Taken off and divided by, R G B; the photo's values run from 0 to 1.
     stride : int
         Input pixels per cell of the map ("fit" only).
-    short : int, optional
-        See "crop"; `size` by default.
+    margin : float
+        See "crop": 256 / 224 is the habit of ImageNet networks.
+    bgr : bool
+        The network takes the channels as B G R.
+    channels_first : bool
+        The network takes (3, h, w), not (h, w, 3).
     """
 
-    size: int
+    size: int | tuple
     resize: str
     mean: tuple
     std: tuple
     stride: int = 1
-    short: int | None = None
+    margin: float = 1.0
+    bgr: bool = False
+    channels_first: bool = True
 
     LONGEST = 8  # times the short side: beyond, the photo is squashed, not grown
 
     def view(self, photo):
         """What the network will see of a photo of size (width, height)."""
-        width, height = photo
-        whole = (0, 0, width, height)
-        if self.resize == "squash":
-            return View(photo, (self.size, self.size), whole)
+        whole = (0, 0, *photo)
         if self.resize == "fit":
             sides = (self.size * side / min(photo) for side in photo)
             rounded = (max(1, round(side / self.stride)) * self.stride for side in sides)
             return View(photo, tuple(min(side, self.LONGEST * self.size) for side in rounded), whole)
-        side = min(photo) * self.size / (self.short or self.size)
-        left, top = (width - side) / 2, (height - side) / 2
-        return View(photo, (self.size, self.size), (left, top, left + side, top + side))
+        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        if self.resize == "squash":
+            return View(photo, size, whole)
+        scale = self.margin * max(size[0] / photo[0], size[1] / photo[1])  # input pixels per pixel of the photo
+        left, top = ((side - seen / scale) / 2 for side, seen in zip(photo, size))
+        return View(photo, size, (left, top, photo[0] - left, photo[1] - top))
 
     def __call__(self, photo):
         """The network's input for a photo.
@@ -132,4 +141,75 @@ class Preprocessing:
         small = photo.resize(view.input, Image.Resampling.BILINEAR, box=view.box)
         x = np.asarray(small, np.float32) / 255
         x = (x - np.float32(self.mean)) / np.float32(self.std)
-        return np.ascontiguousarray(x.transpose(2, 0, 1)), view
+        return np.ascontiguousarray((x[..., ::-1] if self.bgr else x).transpose(2, 0, 1)), view
+
+
+_HABIT = 256 / 224
+PRESETS = {
+    "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_HABIT),
+    "caffe": Preprocessing(224, "squash", tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3, bgr=True),
+    "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_HABIT),
+    "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_HABIT),
+}
+
+
+def preset(name):
+    """A preprocessing by its name; an InputError where there is none of that name."""
+    if name not in PRESETS:
+        raise InputError(f"preprocessing {name!r} is not known; give one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def for_input(shape, metadata, chosen, name):
+    """The preprocessing for a network's input.
+
+    Parameters
+    ----------
+    shape : list
+        Of the input, with None for free sides: (N, 3, h, w) or (N, h, w, 3).
+    metadata : dict of str to str
+        What the model's file says.
+    chosen : Preprocessing, str or None
+        What the user says; it comes first.
+    name : str
+        The model's, for the messages.
+
+    Returns
+    -------
+    preprocessing : Preprocessing
+    assumed : list of str
+        What nobody said.
+
+    Raises
+    ------
+    InputError
+        The input is no picture, or the metadata or the sizes contradict it.
+    """
+    assumed = []
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3]):
+        raise InputError(f"{name} takes an input of shape {shape}; give a network that takes pictures of 3 channels")
+    first = shape[1] == 3 or shape[3] != 3
+    fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
+    if chosen is not None:
+        found = preset(chosen) if isinstance(chosen, str) else chosen
+    elif "mean" in metadata:
+        found = _described(metadata, name)
+    else:
+        found = PRESETS["imagenet"]
+        assumed.append("its preprocessing is taken to be ImageNet's (--preprocess, --mean, --std, --size, --bgr)")
+    if None not in fixed and found.resize != "fit":
+        found = replace(found, size=fixed if fixed[0] != fixed[1] else fixed[0])
+    return replace(found, channels_first=first), assumed
+
+
+def _described(metadata, name):
+    """The preprocessing that a file of ours describes."""
+    try:
+        if metadata["resize"] not in RESIZES:
+            raise ValueError(f"resize is {metadata['resize']!r}")
+        return Preprocessing(
+            int(metadata["size"]), metadata["resize"], tuple(json.loads(metadata["mean"])),
+            tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{name} describes its preprocessing badly ({error}); write its metadata again") from None

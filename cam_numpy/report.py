@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from .classes import short_name
-from .explanation import IDENTITY
 
 
 def as_text(explanation, chosen, name):
@@ -27,23 +26,26 @@ def as_text(explanation, chosen, name):
     K, H, W = e.f.shape
     C = len(e.S)
     seen = "all of it" if e.view.whole else "pixels {:.0f},{:.0f} to {:.0f},{:.0f}".format(*e.view.box)
+    maps = e.M(chosen)
     lines = [
         f"photo    {_cut(name, 44)}, {e.photo.width} x {e.photo.height} pixels",
         f"network  {_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}",
+        *(f"assumed  {text}" for text in e.assumed),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
         _row("F", (K,), "F_k = mean_xy f_k(x, y)", e.F),
         _row("w", (C, K), "w_k^c, from the network's file", e.w),
         _row("b", (C,), "b_c, likewise (the paper: 0)", e.b),
-        _row("S", (C,), "S_c = sum_k w_k^c F_k + b_c", e.S),
-        _row("P", (C,), "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
-        _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", e.M(chosen)),
+        _row("S", (C,), "S_c = mean max(0, M_c + b_c)" if e.form.rectified else "S_c = sum_k w_k^c F_k + b_c", e.S),
+        _row("P", (C,), "P_c = 1 / (1 + exp(-S_c))" if e.sigmoid else "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
+        _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
         "",
-        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  =  {'mean M_c':>8} {'+ b_c':>8}",
+        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  {'~' if e.form.rectified else '='}  {'mean M_c':>8} {'+ b_c':>8}",
     ]
-    for c, M in zip(chosen, e.M(chosen)):
+    for c, M in zip(chosen, maps):
         title = _cut(short_name(e.classes[c]), 26)
-        lines.append(f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {M.mean():>8.3f} {e.b[c]:>+8.3f}")
+        sign = "~" if e.form.rectified else "="
+        lines.append(f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  {sign}  {M.mean():>8.3f} {e.b[c]:>+8.3f}")
     lines += ["", *_units(e, chosen[0]), "", *_verdict(e)]
     return "\n".join(lines)
 
@@ -53,23 +55,27 @@ def _units(e, c, count=5):
     parts = e.w[c] * e.F
     best = np.argsort(-parts)[:count]
     others = parts.sum() - parts[best].sum()
-    lines = [f'{_cut(short_name(e.classes[c]), 30)}, unit by unit:']
-    lines += [f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}" for k in best]
-    lines += [
+    total = "the sum; a ReLU before the pooling makes S_c" if e.form.rectified else "S_c, their sum"
+    return [
+        f"{_cut(short_name(e.classes[c]), 30)}, unit by unit:",
+        *(f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}" for k in best),
         f"    {f'the other {len(parts) - len(best)} units':<42} {others:>8.3f}",
         f"    {'b_c':<42} {e.b[c]:>8.3f}",
-        f"    {'S_c, their sum':<42} {e.S[c]:>8.3f}",
+        f"    {total:<42} {parts.sum() + e.b[c]:>8.3f}",
     ]
-    return lines
 
 
 def _verdict(e):
     scale = np.abs(e.S).max()
-    return [
-        f"check    {IDENTITY} for all {len(e.S)} classes of the",
-        f"         network's own scores: largest error {e.max_abs_error:.1e}, {e.max_abs_error / scale:.0e} of the largest",
-        "         score. It holds: the maps say what the network says.",
+    agreement = f"{e.max_abs_error:.1e}" + (f", {e.max_abs_error / scale:.0e} of the largest score" if scale else "")
+    lines = [
+        f"check    {e.form.identity}",
+        f"         for all {len(e.S)} classes, S being the network's own output:",
+        f"         largest error {agreement}",
     ]
+    if e.form.rectified:
+        return [*lines, "         It holds. The maps are approximate: the ReLU hides what speaks against."]
+    return [*lines, "         It holds: the maps say what the network says."]
 
 
 def _row(symbol, shape, meaning, values):
@@ -111,6 +117,6 @@ def as_dict(explanation, chosen, name, files):
         "top": [
             {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c])} for c in chosen
         ],
-        "identity": {"form": IDENTITY, "max_abs_error": e.max_abs_error},
+        "identity": {"form": e.form.identity, "max_abs_error": e.max_abs_error},
         "files": files,
     }

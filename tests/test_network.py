@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cam_numpy import check_scores, class_scores, explain, global_average_pool, load
-from cam_numpy.errors import InputError
+from cam_numpy.errors import InputError, NotCamable
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K
@@ -88,24 +88,62 @@ def test_every_form_of_head_folds_into_w_and_b(tmp_path, form):
     check_scores(seen.f, network.w, network.b, seen.S)
 
 
+BETWEEN = r"stands between the pooling \(GlobalAveragePool -> pooled\) and the scores"
+FLATTENED = r"the last activations are flattened into the linear layer \(Flatten -> F\) without pooling"
+NOTHING = "no global average pooling leads to the output"
+TWO_LAYERS = [("Gemm", ["F", "square"], "h1"), ("Relu", ["h1"], "h2"), ("Gemm", ["h2", "w", "b"], "S", {"transB": 1})]
+LAYER_NORM = [
+    ("ReduceMean", ["F"], "mean", {"axes": [-1]}), ("Sub", ["F", "mean"], "d"), ("Mul", ["d", "d"], "d2"),
+    ("ReduceMean", ["d2"], "variance", {"axes": [-1]}), ("Sqrt", ["variance"], "deviation"),
+    ("Div", ["d", "deviation"], "n"), ("Mul", ["n", "g"], "n2"), ("Gemm", ["n2", "w", "b"], "S", {"transB": 1}),
+]
 REFUSED = {
-    "flatten and FC": ([("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")], "there is no|Relu -> f stands before the last linear layer"),
-    "activation between": (GAP + [("Gemm", ["F", "square"], "h1"), ("Relu", ["h1"], "h2"), ("Gemm", ["h2", "w", "b"], "S", {"transB": 1})],
-                           "Relu -> h2 stands before the last linear layer"),
-    "relu after conv": ([("Conv", ["f", "w4"], "s"), ("Relu", ["s"], "r"), ("GlobalAveragePool", ["r"], "p"), ("Relu", ["p"], "S")],
-                        "Relu -> S stands between the pooling and the scores"),
-    "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "brings 2 paths together"),
+    "flatten and one layer (AlexNet)": ([("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")], FLATTENED),
+    "flatten and three layers (VGG)": (
+        [("AveragePool", ["f"], "p", {"kernel_shape": [1, 1]}), ("Flatten", ["p"], "F"), ("Gemm", ["F", "big"], "hidden"),
+         ("Relu", ["hidden"], "r"), ("Gemm", ["r", "seven"], "S")], FLATTENED),
+    "an activation between (MobileNetV3)": (GAP + TWO_LAYERS, "Relu -> h2 " + BETWEEN),
+    "a hard swish between": (
+        GAP + [("HardSwish", ["F"], "hidden"), ("Gemm", ["hidden", "w", "b"], "S", {"transB": 1})], "HardSwish -> hidden " + BETWEEN),
+    "a layer norm between (ConvNeXt)": (GAP + LAYER_NORM, "Div -> n " + BETWEEN),
+    "an activation behind": (GAP + [("Gemm", ["F", "w"], "s", {"transB": 1}), ("Tanh", ["s"], "S")], "Tanh -> S " + BETWEEN),
+    "max pooling": ([("GlobalMaxPool", ["f"], "pooled"), GAP[1]] + GEMM, "GlobalMaxPool -> pooled takes the largest value"),
+    "attention (ViT)": (
+        [("Reshape", ["f", "tokens"], "t"), ("Transpose", ["t"], "k", {"perm": [0, 2, 1]}), ("MatMul", ["k", "t"], "q"),
+         ("Softmax", ["q"], "a"), ("MatMul", ["a", "k"], "u"), ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM,
+        r"attention stands before the scores \(on the way back at Gather -> F\)"),
+    "no classifier at all (a detector)": ([("Conv", ["f", "w4"], "boxes"), ("Concat", ["boxes", "f"], "S", {"axis": 1})], NOTHING),
+    "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "Mul -> S " + BETWEEN),
+    "the mean over half of the map": ([("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"),
+                                       ("Gemm", ["F", "big4"], "S")], r"takes the mean over the axes \[2\], not over height"),
 }
 
 
 @pytest.mark.parametrize("form", REFUSED)
 def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
     nodes, message = REFUSED[form]
-    extra = {**EXTRA, "big": np.ones((K * 16, C), np.float32)}
-    path = networks.save(tmp_path / "vgg.onnx", BODY + nodes, extra, x=(1, 3, 16, 16))
-    with pytest.raises(InputError, match=rf"CAM does not apply to vgg\.onnx: .*({message}).*the paper puts") as refused:
+    extra = {**EXTRA, "big": np.ones((K * 16, C), np.float32), "big4": np.ones((K * 4, C), np.float32),
+             "seven": np.ones((C, C), np.float32), "tokens": np.array([1, K, -1]), "zero": np.array(0)}
+    path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
+    with pytest.raises(NotCamable, match=rf"^CAM does not apply to odd\.onnx: .*{message}.*; the paper ") as refused:
         load(path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("form, nodes, message", [
+    ("a pooling of half the size", [("AveragePool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+                                    ("Flatten", ["p"], "F"), ("Gemm", ["F", "big4"], "S")],
+     "averages 2 x 2 cells of a 4 x 4 map, and what is left is flattened; the paper averages the whole map"),
+    ("a group convolution", [GAP[0], ("Conv", ["pooled", "grouped"], "S", {"group": 5})],
+     "has filters of shape .* in 5 groups"),
+    ("one over F", GAP + [("Div", ["two", "F"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
+     "divides by the activations"),
+])
+def test_what_only_the_numbers_show_is_refused_too(tmp_path, form, nodes, message):
+    extra = {**EXTRA, "big4": np.ones((4 * K, C), np.float32), "grouped": np.ones((10, 1, 1, 1), np.float32)}
+    path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
+    with pytest.raises(NotCamable, match=rf"^CAM does not apply to odd\.onnx: .*{message}"):
+        load(path).w
 
 
 def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
@@ -117,13 +155,6 @@ def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
         explain(scene(16, 16), network)
 
 
-def test_pooling_over_half_of_the_map_is_refused(tmp_path):
-    nodes = [("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"), ("Gemm", ["F", "big"], "S")]
-    path = networks.save(tmp_path / "n.onnx", BODY + nodes, {"big": np.ones((4 * K, C), np.float32)}, opset=13, x=(1, 3, 16, 16))
-    with pytest.raises(InputError, match=r"pools over the axes \[2\]"):
-        load(path).w
-
-
 def test_without_metadata_imagenet_is_assumed(tmp_path):
     network = load(networks.classifier(tmp_path / "n.onnx", metadata=None))
     assert network.preprocessing.view((640, 512)).input == (224, 224)
@@ -131,7 +162,7 @@ def test_without_metadata_imagenet_is_assumed(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"classes": json.dumps(["one", "two"])}, "has 7 scores but names 2 classes"),
+    ({"classes": json.dumps(["one", "two"])}, "has 7 classes but 2 names are given"),
     ({"size": "big"}, "describes its preprocessing badly"),
     ({"resize": "stretch"}, "describes its preprocessing badly"),
 ])
@@ -167,10 +198,9 @@ def test_a_truncated_network_is_refused(small, tmp_path):
         load(tmp_path / "half.onnx")
 
 
-def test_an_input_that_the_network_does_not_take_is_refused(tmp_path):
-    network = load(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 16)))
-    with pytest.raises(InputError, match="cannot take an input of 24 x 16 pixels"):
-        network.see(scene(16, 24))
+def test_an_input_that_the_network_does_not_take_is_refused(small):
+    with pytest.raises(InputError, match=r"small\.onnx cannot take an input of shape \(1, 4, 16, 16\): "):
+        load(small).run(np.zeros((4, 16, 16), np.float32))
 
 
 def test_no_telemetry_and_no_noise(small, tmp_path):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from cam_numpy.errors import InputError
-from cam_numpy.onnx_file import read_graph, with_outputs
+from cam_numpy.onnx_file import read_graph, output_tail
 from tests import networks
 
 
@@ -47,11 +47,11 @@ def test_initializers_that_old_files_list_as_inputs_are_no_inputs(data):
 
 
 def test_a_tail_adds_outputs(data):
-    merged = onnx.load_from_string(with_outputs(data, ["f", "w"]))
+    merged = onnx.load_from_string(data + output_tail(["f", "w"]))
     assert [o.name for o in merged.graph.output] == ["S", "f", "w"]
-    assert read_graph(with_outputs(data, ["f", "w"])).outputs == ["S", "f", "w"]
+    assert read_graph(data + output_tail(["f", "w"])).outputs == ["S", "f", "w"]
     long = "n" * 300  # a length of two bytes
-    assert read_graph(with_outputs(data, [long])).outputs == ["S", long]
+    assert read_graph(data + output_tail([long])).outputs == ["S", long]
 
 
 def test_unknown_fields_are_skipped(data):

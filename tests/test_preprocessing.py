@@ -9,7 +9,7 @@ from cam_numpy.preprocessing import Preprocessing
 
 ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 FIT = Preprocessing(96, "fit", stride=8, **ZERO_ONE)
-CROP = Preprocessing(224, "crop", short=256, **ZERO_ONE)
+CROP = Preprocessing(224, "crop", margin=256 / 224, **ZERO_ONE)
 SQUASH = Preprocessing(224, "squash", **ZERO_ONE)
 
 
