@@ -24,7 +24,7 @@ import onnxruntime  # noqa: E402 - see the line above
 
 SHIPPED = "tiny-imagenet-gap.onnx"
 THREADS = 4  # more do not help a small network, and leave a laptop usable
-DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 def load(path=None, *, output=None, preprocessing=None, labels=None):
@@ -142,7 +142,7 @@ class Network:
             raise NotCamable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
                              "the paper's networks take a picture", self.name)
         if inputs[0].type not in DTYPES:
-            raise InputError(f"{self.name} takes {inputs[0].type}; give a network that takes real numbers")
+            raise InputError(f"{self.name} takes {inputs[0].type}; give one that takes float or float16")
         shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
         preprocessing, assumed = for_input(shape, self.metadata, preprocessing, self.name)
         return inputs[0], preprocessing, assumed
@@ -268,7 +268,7 @@ class Network:
         if self.head.channels_last:
             f = np.ascontiguousarray(f.transpose(2, 0, 1))
         first = self.head.chain[0]
-        if first.op == "Conv" and any(first.attributes.get("pads") or []):  # zeros around f, as the conv sees it
+        if first.op == "Conv" and first.attributes.get("pads"):  # zeros around f, as the 1x1 conv sees it
             top, left, bottom, right = first.attributes["pads"]
             f = np.pad(f, ((0, 0), (top, bottom), (left, right)))
         pool = next(node for node in self.head.chain if "Pool" in node.op or node.op == "ReduceMean")
