@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ examples:
   cam-numpy explain cat.jpg --class tabby    where is the evidence for "tabby"?
   cam-numpy explain cat.jpg --plain          the overlay alone, at the photo's size
   cam-numpy explain cat.jpg --save-arrays    f, F, w, b, S, P and M as cat.cam.npz
+  cam-numpy explain cat.jpg --model my.onnx --labels names.txt
 """
 MOST_PANELS = 7  # maps in one figure
 
@@ -40,7 +42,7 @@ def main(arguments=None):
             stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     try:
-        return _explain(options)
+        return options.command(options)
     except InputError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -71,7 +73,9 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explain.add_argument("photos", nargs="*", metavar="PHOTO", help="default: the portrait that matplotlib ships")
-    explain.add_argument("--model", metavar="FILE", help="an ONNX network (default: the one of cam_numpy)")
+    explain.add_argument("--model", metavar="MODEL",
+                         help="an ONNX file, or a name that `cam-numpy fetch` knows (default: cam_numpy's own)")
+    _add_model_options(explain)
     explain.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
                          help="the classes to map, instead of the best ones")
     explain.add_argument("--top", type=_count, default=3, metavar="N", help="how many of the best (default: 3)")
@@ -82,12 +86,124 @@ def _parser():
                          help="the colour map: jet is the paper's, diverging sets off negative evidence")
     explain.add_argument("--json", action="store_true", help="print one JSON object per photo instead of text")
     explain.add_argument("--save-arrays", action="store_true", help="write the arrays to <stem>.cam.npz")
+    explain.set_defaults(command=_explain)
+
+    inspect = commands.add_parser(
+        "inspect", help="show whether CAM applies to a network, and why",
+        description="Draw the way from f to the scores. Exit status: 0 where CAM applies, "
+        "1 where it does not, 2 where the file cannot be read.",
+    )
+    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy fetch` knows")
+    _add_model_options(inspect)
+    inspect.add_argument("--json", action="store_true", help="print a JSON object instead")
+    inspect.set_defaults(command=_inspect)
+
+    models = commands.add_parser("models", help="list the public networks that can be fetched")
+    models.set_defaults(command=_models)
+    fetch = commands.add_parser("fetch", help="download public networks, so that --model NAME works")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="as `cam-numpy models` lists them")
+    fetch.set_defaults(command=_fetch)
     return parser
+
+
+def _add_model_options(parser):
+    group = parser.add_argument_group("your own network", "what its file does not say")
+    group.add_argument("--output", metavar="NAME", help="which output holds the scores, where there are several")
+    group.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
+    group.add_argument("--preprocess", metavar="NAME", help="imagenet, caffe, zero-one, minus-one-one or efficientnet-lite")
+    group.add_argument("--mean", type=_numbers, metavar="R,G,B", help="taken off, of values from 0 to 1")
+    group.add_argument("--std", type=_numbers, metavar="R,G,B", help="divided by")
+    group.add_argument("--size", type=_count, metavar="N", help="side of the input, in pixels")
+    group.add_argument("--bgr", action="store_true", help="the network takes blue first")
+
+
+def _numbers(text):
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3) or not all(math.isfinite(n) for n in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: give three numbers such as 0.485,0.456,0.406, or one")
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _network(options):
+    """The path of the network asked for, and the keyword arguments of `load`."""
+    from dataclasses import replace
+
+    from .preprocessing import preset
+
+    path, habit, labels = options.model, None, options.labels
+    if path is not None and not Path(path).suffix == ".onnx" and not Path(path).exists():
+        path, habit, known = _fetched(path)
+        labels = labels or known
+    changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}
+    if changes.get("std") and 0 in changes["std"]:
+        raise InputError(f"--std {changes['std']} holds a zero; give what the values are divided by")
+    habit = options.preprocess or habit
+    preprocessing = replace(preset(habit or "imagenet"), **changes) if habit or changes else None
+    return path, {"output": options.output, "labels": labels, "preprocessing": preprocessing}
+
+
+def _fetched(name):
+    """The path, the preprocessing and the labels of a network of the catalogue."""
+    from .catalogue import LABELS, find_model, is_fetched, local_path
+
+    model = find_model(name)
+    if not is_fetched(model):
+        raise InputError(f"{model.name} is not on this machine yet; run: cam-numpy fetch {model.name}")
+    return local_path(model), model.preprocessing, local_path(LABELS) if is_fetched(LABELS) else None
+
+
+def _models(options):
+    from .catalogue import MODELS, cache_folder, is_fetched
+
+    print(f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched")
+    for model in MODELS.values():
+        print(f"{model.name:<20}{model.bytes / 1e6:>7.1f} MB  {model.form:<12}{model.licence:<14}"
+              f"{'yes' if is_fetched(model) else 'no'}")
+    print(f"\nThe ONNX Model Zoo's, for the 1000 classes of ImageNet; kept in\n{cache_folder()}")
+    return 0
+
+
+def _fetch(options):
+    from .catalogue import LABELS, find_model
+    from .download import fetch_file
+
+    for file in [*map(find_model, options.names), LABELS]:
+        path = fetch_file(file, _progress(file.name))
+        print(f"{file.name}: {path}", flush=True)
+    return 0
+
+
+def _progress(name):
+    """A line that counts up, where somebody watches it."""
+    if not sys.stderr.isatty():
+        return None
+    shown = [-1]
+
+    def progress(done, total):
+        percent = 100 * done // total
+        if percent != shown[0]:
+            end = "\n" if done == total else ""
+            print(f"\r{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB, {percent}% ", end=end, file=sys.stderr, flush=True)
+            shown[0] = percent
+
+    return progress
+
+
+def _inspect(options):
+    from .inspection import inspect
+
+    path, told = _network(options)
+    record, text = inspect(path, **told)
+    print(json.dumps(record) if options.json else text)
+    return 1 if record["verdict"] == "refused" else 0
 
 
 def _count(text):
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of classes; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of that kind; give 1 or more")
     return int(text)
 
 
@@ -96,7 +212,8 @@ def _explain(options):
 
     photos = options.photos or [_portrait()]
     out = _folder(options.out)
-    network = load(options.model)
+    path, told = _network(options)
+    network = load(path, **told)
     named = _named(network, options.classes or [])
     status, stems = 0, set()
     for i, photo in enumerate(photos, 1):

@@ -29,15 +29,15 @@ def fold(head, constants, units):
     NotCamable
         A step is not linear in the activations.
     """
-    # S = w F + b; in the beginning S is F itself
+    # S = w F + b; in the beginning S is F itself, w the identity
     w, b = None, np.zeros(units, np.float32)
     for node in head.chain:
         if node.op in AFFINE:
             values = [constants.get(tensor) for tensor in node.inputs]
             if node.op in LINEAR:
                 A, a = _linear(node, values)
+                b = a + (A @ b if b.any() else np.zeros(len(A), np.float32))
                 w = A if w is None else A @ w
-                b = A @ b + a
             else:
                 factor, a = _by_class(node, values)
                 if np.any(factor != 1):

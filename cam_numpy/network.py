@@ -161,6 +161,11 @@ class Network:
         return self._classifier[2]
 
     @property
+    def input_name(self):
+        """The tensor that takes the picture."""
+        return self._input.name
+
+    @property
     def tolerance(self):
         """How far the identity may be off, as a part of max |S|: the rounding of its arithmetic."""
         return 1e-2 if self._input.type == "tensor(float16)" else 1e-4

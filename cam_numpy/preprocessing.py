@@ -109,6 +109,13 @@ class Preprocessing:
 
     LONGEST = 8  # times the short side: beyond, the photo is squashed, not grown
 
+    def describe(self):
+        """The same in words."""
+        how = {"fit": "the whole photo, short side", "crop": "the middle of the photo,", "squash": "the whole photo as"}
+        size = f"{self.size}" if isinstance(self.size, int) else f"{self.size[0]} x {self.size[1]}"
+        mean, std = (" ".join(f"{v:.3g}" for v in values) for values in (self.mean, self.std))
+        return f"{how[self.resize]} {size}; {'BGR' if self.bgr else 'RGB'}, mean {mean}, std {std}"
+
     def view(self, photo):
         """What the network will see of a photo of size (width, height)."""
         whole = (0, 0, *photo)
@@ -149,6 +156,7 @@ PRESETS = {
     "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_HABIT),
     "caffe": Preprocessing(224, "squash", tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3, bgr=True),
     "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_HABIT),
+    "efficientnet-lite": Preprocessing(224, "crop", (127 / 255,) * 3, (128 / 255,) * 3, margin=_HABIT),
     "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_HABIT),
 }
 

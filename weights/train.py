@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ import torch
 import torch.nn.functional as functional
 
 from cam_numpy.network import SHIPPED
+from cam_numpy.output import whole_file
 
 from .export import export
 from .network import STRIDE, GapNetwork
@@ -192,9 +192,13 @@ class Trainer:
             "generator": self.generator.get_state(),
             "log": self.log,
         }
-        unfinished = self.checkpoint.with_suffix(".unfinished")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.checkpoint)
+        with whole_file(self.checkpoint) as unfinished:
+            torch.save(state, unfinished)
+        with whole_file(self.checkpoint.with_suffix(".csv")) as unfinished:
+            with open(unfinished, "w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, self.log[0])
+                table.writeheader()
+                table.writerows(self.log)
 
     def train(self, data, validation):
         """All epochs that are still to do, then the statistics of batch norm."""
@@ -215,7 +219,8 @@ class Trainer:
     def epoch(self, epoch, images, labels, left):
         """One pass over the pictures; returns the mean loss."""
         recipe, size = self.recipe, self.recipe.sizes()[epoch]
-        steps = len(images) // recipe.batch
+        batch = min(recipe.batch, len(images))
+        steps = len(images) // batch
         total = steps * len(recipe.sizes())
         order = torch.randperm(len(images), generator=self.generator)
         losses, started = [], time.monotonic()
@@ -224,7 +229,7 @@ class Trainer:
             progress = (epoch * steps + step + 1) / (total + 1)
             for group in self.groups():
                 group["lr"] = group["peak"] * rate(progress, recipe.warm_up * steps / total)
-            chosen = order[step * recipe.batch : (step + 1) * recipe.batch].numpy()
+            chosen = order[step * batch : (step + 1) * batch].numpy()
             x = random_crops(normalise(images[chosen]), size, recipe.crop_area, self.generator)
             S = scores(self.network, x)
             loss = functional.cross_entropy(
@@ -298,7 +303,7 @@ def main(arguments=None):
     parser.add_argument("--out", default=str(Path(__file__).parent / SHIPPED), metavar="FILE",
                         help="the ONNX file to write (default: %(default)s)")
     parser.add_argument("--state", default="training.pt", metavar="FILE",
-                        help="the checkpoint, and FILE.csv the log (default: %(default)s)")
+                        help="the checkpoint; the log lies beside it, as .csv (default: %(default)s)")
     parser.add_argument("--schedule", type=_schedule, default=Recipe.schedule, metavar="ExP,ExP,...",
                         help="epochs x picture size, one after another (default: "
                         + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + ")")

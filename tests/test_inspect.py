@@ -1,0 +1,158 @@
+"""`cam-numpy inspect`, and the options that tell what a file does not say."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cam_numpy import load
+from cam_numpy.__main__ import main
+from cam_numpy.errors import InputError
+from cam_numpy.preprocessing import PRESETS
+from tests import networks
+from tests.conftest import scene
+from tests.networks import BODY, GAP, GEMM, C, K
+
+W = networks.weights()
+KEYS = ["verdict", "form", "reason", "activation", "weight", "bias", "units", "classes", "input"]
+
+
+@pytest.fixture
+def inspect(capsys):
+    def run(*arguments):
+        status = main(["inspect", *map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_an_exact_network(inspect, small):
+    status, text, noise = inspect(small, "--json")
+    record = json.loads(text)
+    assert status == 0 and noise == "" and list(record) == KEYS
+    assert record["reason"].startswith("S_c = mean_xy M_c(x, y) + b_c holds for all 7 classes; largest error ")
+    assert {key: record[key] for key in KEYS if key not in ("reason", "input")} == {
+        "verdict": "exact", "form": "gap", "activation": "f", "weight": "w", "bias": "b", "units": K, "classes": C}
+    assert record["input"]["name"] == "x" and record["input"]["size"] == [16, 16]
+
+
+def test_the_drawing_is_the_way_from_f_to_S(inspect, small):
+    _, text, _ = inspect(small)
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0] == "small.onnx: exact (gap)"
+    way = lines.index("f  f  (K, H, W) = (5, 4, 4), one cell for 4 x 4 pixels")
+    assert lines[way + 1 : way + 5] == ["|  GlobalAveragePool", "|  Flatten", "|  Gemm with w, b", "S  S  (C,) = (7,)"]
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_an_approximate_network(inspect, tmp_path):
+    nodes = BODY + [("Conv", ["f", "w4", "b"], "s0"), ("Relu", ["s0"], "s"), ("GlobalAveragePool", ["s"], "p"), ("Flatten", ["p"], "S")]
+    path = networks.save(tmp_path / "squeeze.onnx", nodes, {"w4": W["w"][:, :, None, None]})
+    status, text, _ = inspect(path, "--json")
+    record = json.loads(text)
+    assert status == 0 and (record["verdict"], record["form"]) == ("approximate", "squeezenet")
+    assert record["reason"].startswith("S_c = mean_xy max(0, M_c(x, y) + b_c) holds")
+    assert (record["activation"], record["weight"], record["bias"]) == ("f", "w4", "b")
+    assert "hides what speaks against a class" in " ".join(inspect(path)[1].split())
+
+
+def test_a_refused_network(inspect, tmp_path):
+    nodes = BODY + [("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")]
+    path = networks.save(tmp_path / "vgg.onnx", nodes, {"big": np.ones((K * 16, C), np.float32)}, x=(1, 3, 16, 16))
+    status, text, noise = inspect(path, "--json")
+    record = json.loads(text)
+    assert status == 1 and noise == "" and list(record) == KEYS and record["verdict"] == "refused"
+    assert "flattened into the linear layer (Flatten -> F)" in record["reason"] and "the paper" in record["reason"]
+    assert all(record[key] is None for key in KEYS if key not in ("verdict", "reason"))
+    status, text, _ = inspect(path)
+    assert status == 1 and text.startswith("vgg.onnx: refused\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"<html>"])
+def test_what_is_no_model_at_all(inspect, tmp_path, content):
+    (tmp_path / "m.onnx").write_bytes(content)
+    status, text, noise = inspect(tmp_path / "m.onnx")
+    assert status == 2 and text == "" and noise.startswith("cam-numpy: m.onnx is") and noise.count("\n") == 1
+
+
+# --- preprocessing and labels -------------------------------------------------------------------
+
+@pytest.fixture
+def bare(tmp_path):
+    """A network whose file says nothing of preprocessing and names."""
+    return networks.classifier(tmp_path / "bare.onnx", metadata=None)
+
+
+def test_what_nobody_said_is_said(inspect, bare):
+    _, text, _ = inspect(bare)
+    assert "assumed: its preprocessing is taken to be ImageNet's (--preprocess" in text
+    assert "assumed: the names of the classes are not known (--labels FILE)" in text
+    assert load(bare, preprocessing="imagenet").assumed == ["the names of the classes are not known (--labels FILE)"]
+
+
+@pytest.mark.parametrize("name, red", [
+    ("imagenet", (1 - 0.485) / 0.229), ("caffe", 255 - 123.68), ("zero-one", 1.0), ("minus-one-one", 1.0), ("efficientnet-lite", 1.0),
+])
+def test_presets(bare, name, red):
+    network = load(bare, preprocessing=name)
+    from PIL import Image
+
+    x, _ = network.preprocessing(Image.new("RGB", (300, 300), (255, 0, 0)))
+    assert x.shape == (3, 224, 224) and name in PRESETS
+    channel = 2 if name == "caffe" else 0  # caffe's networks take B G R
+    assert x[channel, 100, 100] == pytest.approx(red, rel=1e-5)
+
+
+def test_own_numbers(inspect, bare):
+    status, text, _ = inspect(bare, "--json", "--mean", "0.1,0.2,0.3", "--std", "0.5", "--size", "32", "--bgr")
+    record = json.loads(text)
+    assert status == 0 and record["input"]["size"] == [32, 32]
+    assert record["input"]["preprocessing"].endswith("32; BGR, mean 0.1 0.2 0.3, std 0.5 0.5 0.5")
+
+
+def test_a_fixed_input_decides_its_size(tmp_path):
+    network = load(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 24), metadata=None), preprocessing="zero-one")
+    assert network.preprocessing.view((480, 320)).input == (24, 16)
+    assert network.see(scene(32, 48)).f.shape == (K, 4, 6)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--preprocess", "keras"], "preprocessing 'keras' is not known; give one of imagenet, caffe"),
+    (["--std", "0"], r"--std \(0.0, 0.0, 0.0\) holds a zero"),
+    (["--labels", "nowhere.txt"], "--labels nowhere.txt cannot be read"),
+    (["--output", "Q"], "bare.onnx has no output 'Q'; it has S"),
+])
+def test_wrong_options_are_refused_in_one_line(capsys, bare, options, message, tmp_path):
+    status = main(["explain", "--model", str(bare), "--out", str(tmp_path), *options])
+    noise = capsys.readouterr().err
+    assert status == 2 and noise.count("\n") == 1
+    with pytest.raises(InputError, match=message):
+        raise InputError(noise)
+
+
+@pytest.mark.parametrize("options", [["--mean", "a,b"], ["--mean", "1,2"], ["--std", "nan"], ["--size", "0"]])
+def test_wrong_numbers_are_refused(capsys, bare, options):
+    with pytest.raises(SystemExit) as stopped:
+        main(["inspect", str(bare), *options])
+    assert stopped.value.code == 2 and "give " in capsys.readouterr().err
+
+
+def test_labels_with_and_without_ids(bare, tmp_path):
+    (tmp_path / "plain.txt").write_text("\n".join("abcdefg"), encoding="utf-8")
+    assert load(bare, labels=tmp_path / "plain.txt").classes == list("abcdefg")
+    lines = [f"n0144076{c} fish, Pisces {c}" for c in range(C)]
+    (tmp_path / "synset.txt").write_text("\ufeff" + "\r\n".join(lines) + "\n\n", encoding="utf-8")
+    assert load(bare, labels=tmp_path / "synset.txt").classes[2] == "fish, Pisces 2"
+    (tmp_path / "short.txt").write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(InputError, match="bare.onnx has 7 classes but 2 names are given; give --labels a file"):
+        load(bare, labels=tmp_path / "short.txt").classes
+    (tmp_path / "binary").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        load(bare, labels=tmp_path / "binary").classes
+
+
+def test_linear_layers_behind_each_other_name_the_first_weights(inspect, tmp_path):
+    nodes = BODY + GAP + [("Gemm", ["F", "square"], "G")] + [("Gemm", ["G", *GEMM[0][1][1:]], "S", {"transB": 1})]
+    path = networks.save(tmp_path / "n.onnx", nodes, {"square": np.eye(K, dtype=np.float32)})
+    record = json.loads(inspect(path, "--json")[1])
+    assert record["weight"] == "square" and record["bias"] is None

@@ -1,0 +1,44 @@
+"""What the README shows is what happens."""
+
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from cam_numpy.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_in_the_readme_runs_and_gives_the_numbers_shown():
+    failures, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8",
+                                       optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert tried >= 8 and failures == 0
+
+
+def test_the_output_in_the_readme_is_the_commands_own(tmp_path):
+    shown = re.search(r"^photo    grace_hopper\.jpg.*?(?=^wrote)", README, re.M | re.S)[0]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["explain", "--out", str(tmp_path)]) == 0
+    ours, theirs = shown.split(), printed.getvalue().split("wrote ")[0].split()
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        try:  # another processor rounds float32 in another way
+            assert float(a.rstrip("%,")) == pytest.approx(float(b.rstrip("%,")), rel=2e-2, abs=2e-3)
+        except ValueError:
+            assert a == b
+
+
+def test_the_file_map_names_every_module():
+    modules = {path.name for path in (ROOT / "cam_numpy").glob("*.py")} - {"__init__.py"}
+    assert modules == set(re.findall(r"^    (\w+\.py) ", README, re.M))
+
+
+def test_every_file_that_the_readme_points_to_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
