@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -11,10 +12,65 @@ from PIL import Image
 from .classes import short_name
 from .heatmap import overlay, palette, remark, scale_of
 
-SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
 DPI = 120
+SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
+TALLEST, NARROWEST = 4.2, 2.1  # inches, of a panel; a narrower one still gets this room, for its text
 TITLE, GAP, FOOT, BAR = 0.62, 0.25, 0.42, 1.15  # inches
 INK, FAINT = "#222222", "#6b6b6b"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the panels go, in inches: `columns` of them a row, each of size `panel`.
+
+    The origin is below left, as matplotlib has it.
+    """
+
+    count: int
+    columns: int
+    panel: tuple
+
+    @classmethod
+    def best(cls, count, photo):
+        """The grid that shows `count` photos of size (width, height) as large as a slide allows."""
+        choices = []
+        for columns in range(1, count + 1):
+            rows = -(-count // columns)
+            room = (SLIDE[0] - columns * GAP) / columns, (SLIDE[1] - rows * TITLE) / rows
+            inch = min(room[0] / photo[0], room[1] / photo[1], TALLEST / photo[1])
+            choices.append((round(inch * max(photo), 1), -columns, inch))
+        _, columns, inch = max(choices)
+        return cls(count, -columns, tuple(max(side * inch, 0.1) for side in photo))
+
+    @property
+    def room(self):
+        """The width that a panel and its text may take."""
+        return max(self.panel[0], NARROWEST)
+
+    @property
+    def rows(self):
+        return -(-self.count // self.columns)
+
+    @property
+    def size(self):
+        """(width, height) of the figure."""
+        width = GAP + self.columns * (self.room + GAP) + BAR
+        return max(width, 6.4), self._down(self.rows) + FOOT
+
+    def _down(self, rows):
+        return rows * (TITLE + self.panel[1]) + (rows - 1) * GAP / 2
+
+    def place(self, i):
+        """(left, bottom, width, height) of panel i, its title above it."""
+        row, column = divmod(i, self.columns)
+        left = GAP + column * (self.room + GAP) + (self.room - self.panel[0]) / 2
+        return left, self.size[1] - self._down(row + 1), *self.panel
+
+    def bar(self):
+        """(left, bottom, width, height) of the colour bar, beside the panels' middle."""
+        tall = min(self._down(self.rows) - TITLE, 4.0)
+        bottom = FOOT + (self._down(self.rows) - TITLE - tall) / 2
+        return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
 def draw(explanation, chosen, path, name="", colors="inferno"):
@@ -35,74 +91,50 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    layout = Layout.best(len(chosen) + 1, explanation.photo.size)
+    figure = Figure(figsize=layout.size, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+
+    def axes(place):
+        width, height = layout.size
+        return figure.add_axes((place[0] / width, place[1] / height, place[2] / width, place[3] / height))
+
+    pixels = tuple(max(1, round(side * DPI)) for side in layout.panel)
+    photo = explanation.photo.resize(pixels, Image.Resampling.BILINEAR)
+    letters = int(layout.room / 0.085)
+    seen = "the network sees all of it" if explanation.view.whole else "grey: not seen by the network"
+    _panel(axes(layout.place(0)), photo, _cut(name or "photo", letters), seen, color=FAINT)
+
     maps = explanation.M(chosen)
     scale = scale_of(maps, colors)
-    columns, panel = _grid(len(chosen) + 1, explanation.photo.size)
-    rows = -(-(len(chosen) + 1) // columns)
-    wide = max(panel[0], 2.1)  # room for the text of a narrow panel
-    width = GAP + columns * (wide + GAP) + BAR
-    height = rows * (TITLE + panel[1]) + (rows - 1) * GAP / 2 + FOOT + GAP / 2
-    figure = Figure(figsize=(max(width, 6.4), height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    width = figure.get_figwidth()
-
-    def axes(i):
-        """The axes of panel i, its title's place left free above."""
-        x = GAP + (i % columns) * (wide + GAP) + (wide - panel[0]) / 2
-        y = height - (i // columns + 1) * (TITLE + panel[1]) - (i // columns) * GAP / 2
-        return figure.add_axes((x / width, y / height, panel[0] / width, panel[1] / height))
-
-    pixels = tuple(max(1, round(side * DPI)) for side in panel)
-    photo = explanation.photo.resize(pixels, Image.Resampling.BILINEAR)
-    letters = int(wide / 0.085)
-    what = "the network sees all of it" if explanation.view.whole else "grey: not seen by the network"
-    _panel(axes(0), photo, textwrap.shorten(name, letters, placeholder="…") or "photo", what)
     for i, (c, M) in enumerate(zip(chosen, maps), 1):
         picture = overlay(photo, explanation.view.lay(M, pixels), scale, colors)
-        title = textwrap.shorten(short_name(explanation.classes[c]), letters, placeholder="…")
         numbers = f"$P_c$ = {explanation.P[c]:.1%}   $S_c$ = {explanation.S[c]:.2f}"
-        _panel(axes(i), picture, title, numbers, remark(M))
-
-    tall = min(rows * (TITLE + panel[1]) - TITLE, 4.0)
-    top = height - TITLE - max(0, (rows * (TITLE + panel[1]) - TITLE - tall) / 2)
-    left = GAP + columns * (wide + GAP)
-    _scale_bar(figure.add_axes((left / width, (top - tall) / height, 0.2 / width, tall / height)), scale, colors)
-    K, H, W = explanation.f.shape
-    figure.text(
-        GAP / width, 0.14 / height,
-        f"{explanation.model}: $f$ is {K} x {H} x {W}.   {_identity(explanation)}",
-        color=FAINT, fontsize=8.5, va="bottom",
-    )
+        _panel(axes(layout.place(i)), picture, _cut(short_name(explanation.classes[c]), letters), numbers, remark(M))
+    _scale_bar(axes(layout.bar()), scale, colors)
+    figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(explanation), color=FAINT, fontsize=8.5)
     figure.savefig(path, format="png")
 
 
-def _identity(explanation):
+def _cut(text, letters):
+    return textwrap.shorten(text, letters, placeholder="…") if " " in text else text[:letters]
+
+
+def _footer(explanation):
+    K, H, W = explanation.f.shape
+    text = f"{explanation.model}: $f$ is {K} x {H} x {W}.   "
     if explanation.form.rectified:
-        return "Approximate: $S_c$ = mean max(0, $M_c$ + $b_c$)"
-    return (f"$S_c$ = mean $M_c$ + $b_c$ holds for all {len(explanation.S)} classes, "
-            f"to {explanation.max_abs_error:.0e}")
+        return text + "Approximate: $S_c$ = mean max(0, $M_c$ + $b_c$)"
+    return text + (f"$S_c$ = mean $M_c$ + $b_c$ holds for all {len(explanation.S)} classes, "
+                   f"to {explanation.max_abs_error:.0e}")
 
 
-def _grid(count, photo):
-    """(columns, (width, height) in inches) that show `count` photos as large as a slide allows."""
-    best = None
-    for columns in range(1, count + 1):
-        rows = -(-count // columns)
-        room = (SLIDE[0] - columns * GAP) / columns, (SLIDE[1] - rows * TITLE) / rows
-        inch = min(room[0] / photo[0], room[1] / photo[1], 4.2 / photo[1])
-        if best is None or inch > best[0] * 1.02:
-            best = inch, columns
-    inch, columns = best
-    return columns, tuple(max(side * inch, 0.1) for side in photo)
-
-
-def _panel(axes, picture, title, numbers, note=""):
+def _panel(axes, picture, title, numbers, note="", color=INK):
     axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
-    axes.annotate(title, (0.5, 1), (0, 22), xycoords="axes fraction", textcoords="offset points",
-                  ha="center", va="bottom", fontsize=12, color=INK, fontweight="bold")
-    axes.annotate(numbers, (0.5, 1), (0, 7), xycoords="axes fraction", textcoords="offset points",
-                  ha="center", va="bottom", fontsize=10, color=INK if "=" in numbers else FAINT)
+    above = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    axes.annotate(title, (0.5, 1), (0, 22), fontsize=12, color=INK, fontweight="bold", **above)
+    axes.annotate(numbers, (0.5, 1), (0, 7), fontsize=10, color=color, **above)
     if note:
         axes.text(0.5, 0.02, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=9,
                   color=INK, bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2})

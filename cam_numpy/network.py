@@ -303,7 +303,9 @@ def _session(data, path):
     folder = str(path.resolve().parent)  # weights may lie in a file beside the model
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
+        )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__}: "
                          f"{_reason(error)}") from None
