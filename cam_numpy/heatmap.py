@@ -96,11 +96,13 @@ def paint(M, scale, colors="inferno"):
     """
     low, high = scale
     unit = 255 / (high - low) if high > low else 0.0  # a scale of zero alone: the low end
-    index = (M - low) * M.dtype.type(unit)
+    index = M - np.asarray(low, M.dtype)  # a new array, worked on in place: photos are large
+    index *= unit
     seen = np.isfinite(index)
-    if seen.all():
-        return palette(colors)[np.rint(index).clip(0, 255).astype(np.uint8)]
-    image = palette(colors)[np.rint(np.where(seen, index, 0)).clip(0, 255).astype(np.uint8)]
+    index[~seen] = 0
+    np.rint(index, out=index)
+    np.clip(index, 0, 255, out=index)
+    image = palette(colors)[index.astype(np.uint8)]
     image[~seen] = np.rint(255 * np.array(UNSEEN))
     return image
 

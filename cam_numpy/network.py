@@ -187,11 +187,16 @@ class Network:
 
     @cached_property
     def _classifier(self):
-        """w, b, and whether there is a single score, from one run on an empty picture.
+        """w, b, and whether there is a single score.
 
-        onnxruntime runs the whole graph even when only weights are asked for.
+        onnxruntime runs the whole graph even when only weights are asked for, so
+        they come along with the first photo; before that, with an empty one.
         """
-        w, b = self._folded(*self._fetch(self._blank(), self.head.constants))
+        width, height = self.preprocessing.view((100, 100)).input
+        return self._read_classifier(*self._fetch(np.zeros((3, height, width), np.float32), self.head.constants))
+
+    def _read_classifier(self, f, S, *constants):
+        w, b = self._folded(f, S, *constants)
         binary = len(b) == 1
         if binary:
             w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
@@ -208,10 +213,6 @@ class Network:
                              f"and {len(w)} outputs, so the activations are flattened, not pooled; "
                              "the paper puts global average pooling there", self.name)
         return w, b
-
-    def _blank(self):
-        width, height = self.preprocessing.view((100, 100)).input
-        return np.zeros((3, height, width), np.float32)
 
     def see(self, photo):
         """Show the network a photo.
@@ -249,7 +250,11 @@ class Network:
         InputError
             The network does not take an input of this size.
         """
-        f, S = self._fetch(x)
+        if "_classifier" in self.__dict__:
+            f, S = self._fetch(x)
+        else:
+            f, S, *constants = self._fetch(x, self.head.constants)
+            self.__dict__["_classifier"] = self._read_classifier(f, S, *constants)
         return f, np.concatenate([-S, S]) if S.size == 1 else S
 
     def _fetch(self, x, constants=()):

@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from .errors import InputError
 
+ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+
 
 def read_photo(source):
     """Read a photo as a person sees it.
@@ -66,7 +68,8 @@ def read_photo(source):
 
 def _rgb(image, name):
     image.load()
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if min(image.size) == 0:
         raise InputError(f"{name} has {image.width} x {image.height} pixels; give at least one")
     if image.mode.startswith("I"):  # 16-bit grey: I;16, I;16B, or I with 16-bit values
@@ -81,4 +84,4 @@ def _rgb(image, name):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -30,13 +30,18 @@ def main():
     photo = read_photo(_portrait())
     with tempfile.TemporaryDirectory() as folder:
         one_photo("the shipped network", load(), photo)
-        one_photo("a network of ResNet-18's size", load(resnet18(Path(folder) / "resnet18.onnx")), photo)
+        large = resnet18(Path(folder) / "resnet18.onnx")
+        one_photo("a network of ResNet-18's size", load(large), photo)
         command = [sys.executable, "-m", "cam_numpy", "explain", "--out", folder]
         process("python -c pass", [sys.executable, "-c", "pass"])
         process("import numpy", [sys.executable, "-c", "import numpy"])
         process("import cam_numpy", [sys.executable, "-c", "import cam_numpy"])
         process("cam-numpy explain", command)
         process("cam-numpy explain --plain", [*command, "--plain"])
+        print(f"opening a network of {large.stat().st_size / 1e6:.0f} MB")
+        alone = f"import onnxruntime as o; o.InferenceSession({str(large)!r}, providers=['CPUExecutionProvider'])"
+        process("  onnxruntime alone", [sys.executable, "-c", alone])
+        process("  cam_numpy.load", [sys.executable, "-c", f"import cam_numpy; cam_numpy.load({str(large)!r})"])
 
 
 def one_photo(name, network, photo):

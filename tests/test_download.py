@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,13 +42,11 @@ class Misbehaving(BaseHTTPRequestHandler):
     def do_GET(self):
         name = self.path.strip("/")
         self.server.seen.append((name, self.headers["Range"]))
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has hung up
             if name.startswith("status-"):
                 self.head(int(name.removeprefix("status-")), 0)
             else:
                 getattr(self, name.replace("-", "_"))()
-        except (BrokenPipeError, ConnectionResetError):  # the client has hung up
-            pass
 
     def head(self, status, length, **headers):
         self.send_response(status)

@@ -14,12 +14,12 @@ import warnings
 import numpy as np
 import onnx
 import torch
-from PIL import Image
 
 from cam_numpy import class_scores, global_average_pool
 from cam_numpy.network import Network
 from cam_numpy.output import whole_file
 
+from .measure import measure
 from .network import STRIDE
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.19 and later
@@ -105,25 +105,3 @@ def _compare(network, exported):
             error = np.abs(ours - theirs).max() / np.abs(theirs).max()
             if error > 1e-4:
                 raise RuntimeError(f"{name} of the exported file differs by {error:.1e} of its largest value")
-
-
-def measure(network, images, labels):
-    """Top-1 and top-5 accuracy through the tool's own preprocessing.
-
-    Parameters
-    ----------
-    network : cam_numpy.network.Network
-    images : (N, h, w, 3) uint8 array
-    labels : (N,) int array
-
-    Returns
-    -------
-    accuracy : dict
-        "top1" and "top5", 0 to 1.
-    """
-    ranks = []
-    for image, label in zip(images, labels):
-        S = network.see(Image.fromarray(image)).S
-        ranks.append(int((S > S[label]).sum()))
-    ranks = np.array(ranks)
-    return {"top1": float((ranks < 1).mean()), "top5": float((ranks < 5).mean())}

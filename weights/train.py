@@ -39,7 +39,7 @@ class Recipe:
     """Everything that decides what is learned."""
 
     # (epochs, picture size): small pictures cost little and teach coarse shapes
-    schedule: tuple = ((3, 40), (4, 56), (3, 64), (3, 80))
+    schedule: tuple = ((3, 40), (4, 56), (3, 64), (4, 80))
     # what the tool feeds: a training crop shows things 1.2 times larger than the
     # whole picture does, so 80 pixels in training look like 96 in use
     size: int = 96
@@ -173,9 +173,12 @@ class Trainer:
 
     def load(self):
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["recipe"] != asdict(self.recipe):
+        ours, theirs = asdict(self.recipe), state["recipe"]
+        done = [row["size"] for row in state["log"]]
+        # a longer schedule may go on from a shorter one: the epochs done must be its beginning
+        if {**theirs, "schedule": ours["schedule"]} != ours or self.recipe.sizes()[: len(done)] != done:
             sys.exit(
-                f"{self.checkpoint} was made by another recipe: {state['recipe']}; "
+                f"{self.checkpoint} was made by another recipe, after {len(done)} epochs: {theirs}; "
                 "delete it to start again, or give the options that made it"
             )
         self.network.load_state_dict(state["network"])
@@ -322,13 +325,12 @@ def main(arguments=None):
 
 
 def _schedule(text):
-    try:
-        pairs = tuple(tuple(int(n) for n in part.split("x")) for part in text.split(","))
-        if all(epochs > 0 and size > 0 and size % STRIDE == 0 for epochs, size in pairs):
-            return pairs
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r}: give such as 3x40,4x64, sizes being multiples of {STRIDE}")
+    """((epochs, size), ...) from such as "3x40,4x64"."""
+    pairs = tuple(tuple(part.split("x")) for part in text.split(","))
+    good = all(len(pair) == 2 and all(n.isdecimal() and int(n) > 0 for n in pair) for pair in pairs)
+    if not good or any(int(size) % STRIDE for _, size in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r}: give such as 3x40,4x64, sizes being multiples of {STRIDE}")
+    return tuple((int(epochs), int(size)) for epochs, size in pairs)
 
 
 if __name__ == "__main__":

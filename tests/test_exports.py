@@ -1,0 +1,72 @@
+"""Look-alikes of well-known networks, exported by torch's two exporters.
+
+`tests/exports/make.py` made the files and, with torch, the golden values in
+`expected.json`: w, b, F and S of each network for one input.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cam_numpy import check_scores, global_average_pool, load
+from cam_numpy.errors import NotCamable
+from cam_numpy.inspection import inspect
+
+EXPORTS = Path(__file__).parent / "exports"
+EXPECTED = json.loads((EXPORTS / "expected.json").read_text(encoding="utf-8"))
+APPLIES = [name for name, e in EXPECTED.items() if e["verdict"] != "refused"]
+# the newer exporter writes Swin's flatten as a Gather of single numbers: read as what it may be
+UNREAD = {"swin-dynamo": "Gather -> as_strided stands between the pooling"}
+REFUSED = {
+    "vgg": "flattened into the linear layer",
+    "mobilenetv3": "HardSwish",
+    "convnext": "LayerNormalization",
+    "vit": "attention stands before the scores",
+    "gmp": "GlobalMaxPool",
+    "gmp-dynamo": "ReduceMax",
+}
+TORCH = {"rtol": 1e-4, "atol": 1e-4}  # float32 in torch and in onnxruntime
+
+
+def picture(expected):
+    c, h, w = expected["input"]
+    return np.sin(np.arange(c * h * w)).reshape(c, h, w).astype(np.float32)
+
+
+def test_every_family_is_there():
+    families = {name.removesuffix("-dynamo") for name in EXPECTED}
+    assert families >= {"resnet", "densenet", "googlenet", "mobilenetv2", "shufflenetv2", "efficientnet",
+                        "squeezenet", "mobilenetv3", "convnext", "vgg", "nin", "vit", "binary"}
+    assert {path.stem for path in EXPORTS.glob("*.onnx")} == set(EXPECTED)
+    assert sum(path.stat().st_size for path in EXPORTS.glob("*.onnx")) < 250_000
+
+
+@pytest.mark.parametrize("name", [name for name in APPLIES if name not in UNREAD])
+def test_f_w_b_and_scores_are_torchs(name):
+    expected, network = EXPECTED[name], load(EXPORTS / f"{name}.onnx")
+    f, S = network.run(picture(expected))
+    assert (network.form.name, network.form.verdict) == (expected["form"], expected["verdict"])
+    assert list(f.shape) == expected["f_shape"]
+    w, b, own = network.w, network.b, S
+    if network.binary:
+        w, b, own = w[1:], b[1:], S[1:]
+    np.testing.assert_allclose(w, expected["w"], rtol=1e-6)
+    np.testing.assert_allclose(b, expected["b"], rtol=1e-6)
+    np.testing.assert_allclose(own, expected["S"], **TORCH)
+    np.testing.assert_allclose(global_average_pool(f), expected["F"], **TORCH)
+    check_scores(f, network.w, network.b, S, rectified=network.form.rectified)
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *UNREAD])
+def test_what_is_no_cam_network_is_refused_with_its_reason(name):
+    record, text = inspect(EXPORTS / f"{name}.onnx")
+    assert record["verdict"] == "refused" and {**REFUSED, **UNREAD}[name] in record["reason"]
+    assert "; the paper " in record["reason"] and text.startswith(f"{name}.onnx: refused")
+    with pytest.raises(NotCamable):
+        load(EXPORTS / f"{name}.onnx")
+
+
+def test_every_export_has_a_test():
+    assert set(REFUSED) == {name for name, e in EXPECTED.items() if e["verdict"] == "refused"}
