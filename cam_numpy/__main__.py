@@ -138,8 +138,6 @@ def _network(options):
         path, habit, known = _fetched(path)
         labels = labels or known
     changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}
-    if changes.get("std") and 0 in changes["std"]:
-        raise InputError(f"--std {changes['std']} holds a zero; give what the values are divided by")
     habit = options.preprocess or habit
     preprocessing = replace(preset(habit or "imagenet"), **changes) if habit or changes else None
     return path, {"output": options.output, "labels": labels, "preprocessing": preprocessing}

@@ -131,8 +131,9 @@ class Network:
         data = b"".join((data, output_tail(sorted(added))))  # the one copy that onnxruntime needs
         self._session = _session(data, self.path)
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
-        self._labels = labels
-        if labels is None and "classes" not in self.metadata:
+        self._classifier = None  # w, b and whether there is a single score: read in the first run
+        self._names = _named(self.metadata) if labels is None else read_labels(labels)
+        if self._names is None:
             self.assumed.append("the names of the classes are not known (--labels FILE)")
 
     def _understand_input(self, preprocessing):
@@ -149,16 +150,27 @@ class Network:
 
     @property
     def w(self):
-        return self._classifier[0]
+        return self._read()[0]
 
     @property
     def b(self):
-        return self._classifier[1]
+        return self._read()[1]
 
     @property
     def binary(self):
         """Whether the network has a single score, for one class and against it."""
-        return self._classifier[2]
+        return self._read()[2]
+
+    def _read(self):
+        """w, b and whether there is a single score.
+
+        onnxruntime runs the whole graph even when only weights are asked for, so
+        they come along with the first photo; before that, with an empty one.
+        """
+        if self._classifier is None:
+            width, height = self.preprocessing.view((100, 100)).input
+            self.run(np.zeros((3, height, width), np.float32))
+        return self._classifier
 
     @property
     def input_name(self):
@@ -172,47 +184,13 @@ class Network:
 
     @cached_property
     def classes(self):
-        if self._labels is not None:
-            names = read_labels(self._labels)
-        elif "classes" in self.metadata:
-            names = json.loads(self.metadata["classes"])
-        else:
-            names = [f"class {c}" for c in range(len(self.b))]
+        names = self._names or [f"class {c}" for c in range(len(self.b))]
         if self.binary and len(names) == 1:
             names = [f"not {names[0]}", names[0]]
         if len(names) != len(self.b):
             raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
                              "give --labels a file with one name per line, in the order of the scores")
         return names
-
-    @cached_property
-    def _classifier(self):
-        """w, b, and whether there is a single score.
-
-        onnxruntime runs the whole graph even when only weights are asked for, so
-        they come along with the first photo; before that, with an empty one.
-        """
-        width, height = self.preprocessing.view((100, 100)).input
-        return self._read_classifier(*self._fetch(np.zeros((3, height, width), np.float32), self.head.constants))
-
-    def _read_classifier(self, f, S, *constants):
-        w, b = self._folded(f, S, *constants)
-        binary = len(b) == 1
-        if binary:
-            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
-        w.flags.writeable = b.flags.writeable = False
-        return w, b, binary
-
-    def _folded(self, f, S, *constants):
-        try:
-            w, b = fold(self.head, dict(zip(self.head.constants, constants)), f.shape[0])
-        except NotCamable as refusal:
-            raise NotCamable(refusal.reason, self.name) from None
-        if w.shape[1] != f.shape[0] or len(w) != S.size:
-            raise NotCamable(f"{f.shape[0]} units and {S.size} scores do not fit a linear layer of {w.shape[1]} inputs "
-                             f"and {len(w)} outputs, so the activations are flattened, not pooled; "
-                             "the paper puts global average pooling there", self.name)
-        return w, b
 
     def see(self, photo):
         """Show the network a photo.
@@ -250,12 +228,28 @@ class Network:
         InputError
             The network does not take an input of this size.
         """
-        if "_classifier" in self.__dict__:
-            f, S = self._fetch(x)
-        else:
+        if self._classifier is None:
             f, S, *constants = self._fetch(x, self.head.constants)
-            self.__dict__["_classifier"] = self._read_classifier(f, S, *constants)
+            self._classifier = self._folded(f, S, constants)
+        else:
+            f, S = self._fetch(x)
         return f, np.concatenate([-S, S]) if S.size == 1 else S
+
+    def _folded(self, f, S, constants):
+        """w (C, K), b (C,), and whether there is a single score."""
+        try:
+            w, b = fold(self.head, dict(zip(self.head.constants, constants)), f.shape[0])
+        except NotCamable as refusal:
+            raise NotCamable(refusal.reason, self.name) from None
+        if w.shape[1] != f.shape[0] or len(w) != S.size:
+            raise NotCamable(f"{f.shape[0]} units and {S.size} scores do not fit a linear layer of {w.shape[1]} inputs "
+                             f"and {len(w)} outputs, so the activations are flattened, not pooled; "
+                             "the paper puts global average pooling there", self.name)
+        binary = len(b) == 1
+        if binary:
+            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
+        w.flags.writeable = b.flags.writeable = False
+        return w, b, binary
 
     def _fetch(self, x, constants=()):
         """f (K, H, W), S as the network has it, and some constants, from x (3, h, w)."""
@@ -267,7 +261,8 @@ class Network:
             f, S, *rest = self._session.run([self.head.f, self.head.S, *constants], {self._input.name: fed})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise InputError(f"{self.name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
-        return self._units_first(f), S[0].reshape(-1).astype(np.float32, copy=False), *rest
+        S = S[0] if S.ndim > 1 or batch > 1 else S  # some networks drop a batch of one
+        return self._units_first(f), S.reshape(-1).astype(np.float32, copy=False), *rest
 
     def _units_first(self, f):
         """f (K, H, W) as it enters the pooling, or a refusal where that is no global pooling."""
@@ -287,6 +282,15 @@ class Network:
             raise NotCamable(f"{pool} averages {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
                              "and what is left is flattened; the paper averages the whole map", self.name)
         return f
+
+
+def _named(metadata):
+    """The names of the classes in a file of ours; None where it has no list of them."""
+    try:
+        names = json.loads(metadata.get("classes", "null"))
+    except ValueError:
+        return None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def _mapped(path):

@@ -108,6 +108,17 @@ class Preprocessing:
     channels_first: bool = True
 
     LONGEST = 8  # times the short side: beyond, the photo is squashed, not grown
+    LARGEST = 4096  # pixels of a side that we are ready to feed
+
+    def __post_init__(self):
+        sides = (self.size,) if isinstance(self.size, int) else self.size
+        if self.resize not in RESIZES:
+            raise InputError(f"resize is {self.resize!r}; give one of {', '.join(RESIZES)}")
+        if not all(1 <= side <= self.LARGEST for side in (*sides, self.stride)):
+            raise InputError(f"the input's size is {self.size} pixels, its stride {self.stride}; "
+                             f"give 1 to {self.LARGEST}")
+        if not (len(self.mean) == len(self.std) == 3 and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
+            raise InputError(f"mean is {self.mean} and std {self.std}; give three numbers each, none of std zero")
 
     def describe(self):
         """The same in words."""
@@ -151,6 +162,7 @@ class Preprocessing:
         return np.ascontiguousarray((x[..., ::-1] if self.bgr else x).transpose(2, 0, 1)), view
 
 
+MOST = 64  # pictures in a batch of fixed size, of which one is the photo's
 _HABIT = 256 / 224
 PRESETS = {
     "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_HABIT),
@@ -196,15 +208,20 @@ def for_input(shape, metadata, chosen, name):
     assumed = []
     if len(shape) != 4 or 3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3]):
         raise InputError(f"{name} takes an input of shape {shape}; give a network that takes pictures of 3 channels")
+    if (shape[0] or 1) > MOST:
+        raise InputError(f"{name} takes {shape[0]} pictures at once; give a network that takes at most {MOST}")
     first = shape[1] == 3 or shape[3] != 3
     fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
     if chosen is not None:
         found = preset(chosen) if isinstance(chosen, str) else chosen
-    elif "mean" in metadata:
+    elif "resize" in metadata:
         found = _described(metadata, name)
     else:
         found = PRESETS["imagenet"]
         assumed.append("its preprocessing is taken to be ImageNet's (--preprocess, --mean, --std, --size, --bgr)")
+    if None not in fixed and max(fixed) > Preprocessing.LARGEST:
+        raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels; "
+                         f"give a network that takes at most {Preprocessing.LARGEST} a side")
     if None not in fixed and found.resize != "fit":
         found = replace(found, size=fixed if fixed[0] != fixed[1] else fixed[0])
     return replace(found, channels_first=first), assumed
@@ -213,11 +230,9 @@ def for_input(shape, metadata, chosen, name):
 def _described(metadata, name):
     """The preprocessing that a file of ours describes."""
     try:
-        if metadata["resize"] not in RESIZES:
-            raise ValueError(f"resize is {metadata['resize']!r}")
         return Preprocessing(
             int(metadata["size"]), metadata["resize"], tuple(json.loads(metadata["mean"])),
             tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{name} describes its preprocessing badly ({error}); write its metadata again") from None

@@ -118,7 +118,8 @@ def test_a_fixed_input_decides_its_size(tmp_path):
 
 @pytest.mark.parametrize("options, message", [
     (["--preprocess", "keras"], "preprocessing 'keras' is not known; give one of imagenet, caffe"),
-    (["--std", "0"], r"--std \(0.0, 0.0, 0.0\) holds a zero"),
+    (["--std", "0"], r"std \(0.0, 0.0, 0.0\); give three numbers each, none of std zero"),
+    (["--size", "100000"], "the input's size is 100000 pixels, its stride 1; give 1 to 4096"),
     (["--labels", "nowhere.txt"], "--labels nowhere.txt cannot be read"),
     (["--output", "Q"], "bare.onnx has no output 'Q'; it has S"),
 ])

@@ -149,8 +149,7 @@ def test_what_only_the_numbers_show_is_refused_too(tmp_path, form, nodes, messag
 def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
     """The identity is checked on every run, against the network's own output."""
     network = load(small)
-    wrong = network.w.copy(), network.b + 0.01
-    monkeypatch.setitem(network.__dict__, "_classifier", wrong)
+    monkeypatch.setattr(network, "_classifier", (network.w, network.b + 0.01, False))
     with pytest.raises(InputError, match="CAM does not describe small.onnx: the maps do not add up"):
         explain(scene(16, 16), network)
 
@@ -164,11 +163,34 @@ def test_without_metadata_imagenet_is_assumed(tmp_path):
 @pytest.mark.parametrize("change, message", [
     ({"classes": json.dumps(["one", "two"])}, "has 7 classes but 2 names are given"),
     ({"size": "big"}, "describes its preprocessing badly"),
-    ({"resize": "stretch"}, "describes its preprocessing badly"),
+    ({"size": "99999999"}, "describes its preprocessing badly .the input's size is 99999999 pixels"),
+    ({"size": "0"}, "describes its preprocessing badly"),
+    ({"mean": "0.5"}, "describes its preprocessing badly"),
+    ({"std": "[0, 1, 1]"}, "describes its preprocessing badly .mean is .* none of std zero"),
+    ({"resize": "stretch"}, "describes its preprocessing badly .resize is 'stretch'; give one of fit, crop, squash"),
 ])
 def test_metadata_that_does_not_fit_is_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         load(networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, **change})).classes
+
+
+@pytest.mark.parametrize("metadata", [{"classes": "not json", "mean": "of another tool"}, {"classes": '{"a": 1}'}, {}])
+def test_metadata_of_other_tools_is_left_alone(tmp_path, metadata):
+    network = load(networks.classifier(tmp_path / "n.onnx", metadata=metadata))
+    assert network.classes[6] == "class 6" and len(network.assumed) == 2
+
+
+@pytest.mark.parametrize("x", [(1, 3, 10**6, 10**6), (10**9, 3, 16, 16), (1, 4, 16, 16)])
+def test_an_input_that_is_no_picture_is_refused_before_it_eats_memory(tmp_path, x):
+    networks.save(tmp_path / "n.onnx", [("GlobalAveragePool", ["x"], "S")], x=x, metadata=None)
+    with pytest.raises(InputError, match="n.onnx takes"):
+        load(tmp_path / "n.onnx").w
+
+
+def test_scores_without_a_batch_axis(tmp_path):
+    nodes = BODY + GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Squeeze", ["s", "first"], "S")]
+    seen = load(networks.save(tmp_path / "n.onnx", nodes, {"first": np.array([0])}, opset=13)).see(scene(16, 16))
+    assert seen.S.shape == (C,)
 
 
 BAD_MODELS = {
