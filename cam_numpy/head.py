@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from .errors import InputError, NotCamable
 
 PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
-RESHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose"}
+# a Gather behind the pooling is how exporters write x[:, :, 0, 0] and some flattenings; one
+# that does mix the units is found out by the check of the scores
+RESHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose", "Gather"}
 LINEAR = {"Gemm", "MatMul", "Conv"}
 AFFINE = LINEAR | {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
 POOLING = {"GlobalAveragePool", "ReduceMean", "AveragePool"}

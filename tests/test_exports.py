@@ -17,8 +17,6 @@ from cam_numpy.inspection import inspect
 EXPORTS = Path(__file__).parent / "exports"
 EXPECTED = json.loads((EXPORTS / "expected.json").read_text(encoding="utf-8"))
 APPLIES = [name for name, e in EXPECTED.items() if e["verdict"] != "refused"]
-# the newer exporter writes Swin's flatten as a Gather of single numbers: read as what it may be
-UNREAD = {"swin-dynamo": "Gather -> as_strided stands between the pooling"}
 REFUSED = {
     "vgg": "flattened into the linear layer",
     "mobilenetv3": "HardSwish",
@@ -43,7 +41,7 @@ def test_every_family_is_there():
     assert sum(path.stat().st_size for path in EXPORTS.glob("*.onnx")) < 250_000
 
 
-@pytest.mark.parametrize("name", [name for name in APPLIES if name not in UNREAD])
+@pytest.mark.parametrize("name", APPLIES)
 def test_f_w_b_and_scores_are_torchs(name):
     expected, network = EXPECTED[name], load(EXPORTS / f"{name}.onnx")
     f, S = network.run(picture(expected))
@@ -59,10 +57,10 @@ def test_f_w_b_and_scores_are_torchs(name):
     check_scores(f, network.w, network.b, S, rectified=network.form.rectified)
 
 
-@pytest.mark.parametrize("name", [*REFUSED, *UNREAD])
+@pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_cam_network_is_refused_with_its_reason(name):
     record, text = inspect(EXPORTS / f"{name}.onnx")
-    assert record["verdict"] == "refused" and {**REFUSED, **UNREAD}[name] in record["reason"]
+    assert record["verdict"] == "refused" and REFUSED[name] in record["reason"]
     assert "; the paper " in record["reason"] and text.startswith(f"{name}.onnx: refused")
     with pytest.raises(NotCamable):
         load(EXPORTS / f"{name}.onnx")

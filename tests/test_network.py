@@ -111,7 +111,7 @@ REFUSED = {
     "attention (ViT)": (
         [("Reshape", ["f", "tokens"], "t"), ("Transpose", ["t"], "k", {"perm": [0, 2, 1]}), ("MatMul", ["k", "t"], "q"),
          ("Softmax", ["q"], "a"), ("MatMul", ["a", "k"], "u"), ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM,
-        r"attention stands before the scores \(on the way back at Gather -> F\)"),
+        r"attention stands before the scores \(on the way back at MatMul -> u\)"),
     "no classifier at all (a detector)": ([("Conv", ["f", "w4"], "boxes"), ("Concat", ["boxes", "f"], "S", {"axis": 1})], NOTHING),
     "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "Mul -> S " + BETWEEN),
     "the mean over half of the map": ([("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"),
@@ -178,6 +178,17 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path, change, message):
 def test_metadata_of_other_tools_is_left_alone(tmp_path, metadata):
     network = load(networks.classifier(tmp_path / "n.onnx", metadata=metadata))
     assert network.classes[6] == "class 6" and len(network.assumed) == 2
+
+
+@pytest.mark.parametrize("order, right", [([0, 1, 2, 3, 4], True), ([0, 2, 1, 3, 4], False)])
+def test_a_gather_may_flatten_but_not_mix_the_units(tmp_path, order, right):
+    nodes = BODY + GAP[:1] + [("Flatten", ["pooled"], "G"), ("Gather", ["G", "order"], "F", {"axis": 1})] + GEMM
+    network = load(networks.save(tmp_path / "n.onnx", nodes, {"order": np.array(order)}, opset=13))
+    if right:
+        explain(scene(16, 16), network)
+    else:
+        with pytest.raises(InputError, match="CAM does not describe n.onnx: the maps do not add up"):
+            explain(scene(16, 16), network)
 
 
 @pytest.mark.parametrize("x", [(1, 3, 10**6, 10**6), (10**9, 3, 16, 16), (1, 4, 16, 16)])

@@ -320,7 +320,7 @@ class VGG(LookAlike):
 
 class ViT(LookAlike):
     verdict, form = "refused", None
-    free = {}  # free sizes make it four times as large: shape arithmetic
+    free = {}  # the positions are learned for one size
 
     def __init__(self):
         super().__init__()
