@@ -30,8 +30,8 @@ def main():
     photo = read_photo(_portrait())
     with tempfile.TemporaryDirectory() as folder:
         one_photo("the shipped network", load(), photo)
-        large = resnet18(Path(folder) / "resnet18.onnx")
-        one_photo("a network of ResNet-18's size", load(large), photo)
+        one_photo("a network of ResNet-18's size", load(resnet18(Path(folder) / "resnet18.onnx")), photo)
+        large = resnet18(Path(folder) / "large.onnx", widen=1.5)
         command = [sys.executable, "-m", "cam_numpy", "explain", "--out", folder]
         process("python -c pass", [sys.executable, "-c", "pass"])
         process("import numpy", [sys.executable, "-c", "import numpy"])
@@ -99,7 +99,7 @@ def peak(command):
     return f"{int(done.stdout) * unit / 2**20:6.0f} MiB"
 
 
-def resnet18(path):
+def resnet18(path, widen=1):
     """The convolutions of ResNet-18 in a row (no shortcuts), 1000 classes, 224 x 224."""
     rng = np.random.default_rng(0)
     nodes, arrays, tensor, channels = [], [], "x", 3
@@ -110,7 +110,8 @@ def resnet18(path):
         arrays.append(numpy_helper.from_array((rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32), name))
         return name
 
-    for i, (units, side, stride) in enumerate(layers):
+    for i, (width, side, stride) in enumerate(layers):
+        units = int(width * widen)
         kernel = constant(f"kernel{i}", units, channels, side, side)
         nodes.append(helper.make_node("Conv", [tensor, kernel], [f"c{i}"], strides=[stride] * 2, pads=[side // 2] * 4))
         nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
@@ -118,7 +119,7 @@ def resnet18(path):
     nodes += [
         helper.make_node("GlobalAveragePool", [tensor], ["p"]),
         helper.make_node("Flatten", ["p"], ["F"]),
-        helper.make_node("Gemm", ["F", constant("w", 1000, 512), constant("b", 1000)], ["S"], transB=1),
+        helper.make_node("Gemm", ["F", constant("w", 1000, channels), constant("b", 1000)], ["S"], transB=1),
     ]
     graph = helper.make_graph(
         nodes, "resnet18", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 224, 224])],
