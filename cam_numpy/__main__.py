@@ -139,7 +139,7 @@ def _network(options):
         labels = labels or known
     changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}
     habit = options.preprocess or habit
-    preprocessing = replace(preset(habit or "imagenet"), **changes) if habit or changes else None
+    preprocessing = replace(preset(habit), **changes) if habit else changes or None
     return path, {"output": options.output, "labels": labels, "preprocessing": preprocessing}
 
 
@@ -245,6 +245,8 @@ def _explain_one(photo, network, named, target, options):
         from .report import as_text
 
         print(as_text(explanation, chosen, photo.name))
+        if not options.plain and len(chosen) > MOST_PANELS:
+            names[0] += f" (the first {MOST_PANELS} of these classes)"
         print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
 
 

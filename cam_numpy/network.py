@@ -36,9 +36,10 @@ def load(path=None, *, output=None, preprocessing=None, labels=None):
         An ONNX file; by default the network that comes with cam_numpy.
     output : str, optional
         Which output holds the scores, where the network has several.
-    preprocessing : Preprocessing or str, optional
+    preprocessing : Preprocessing, str or dict, optional
         How a photo becomes its input: see `cam_numpy.preprocessing.PRESETS` for
-        the names. By default what the file itself says, else "imagenet".
+        the names. By default what the file itself says, else "imagenet"; a dict
+        changes some attributes of that, such as ``{"size": 128}``.
     labels : path, optional
         A text file with the name of one class a line. By default the names in
         the file itself, else "class 0", "class 1" ...

@@ -189,8 +189,8 @@ def for_input(shape, metadata, chosen, name):
         Of the input, with None for free sides: (N, 3, h, w) or (N, h, w, 3).
     metadata : dict of str to str
         What the model's file says.
-    chosen : Preprocessing, str or None
-        What the user says; it comes first.
+    chosen : Preprocessing, str, dict or None
+        What the user says; it comes first. A dict changes some attributes.
     name : str
         The model's, for the messages.
 
@@ -212,16 +212,21 @@ def for_input(shape, metadata, chosen, name):
         raise InputError(f"{name} takes {shape[0]} pictures at once; give a network that takes at most {MOST}")
     first = shape[1] == 3 or shape[3] != 3
     fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
-    if chosen is not None:
+    changes = chosen if isinstance(chosen, dict) else {}
+    if isinstance(chosen, (str, Preprocessing)):
         found = preset(chosen) if isinstance(chosen, str) else chosen
     elif "resize" in metadata:
         found = _described(metadata, name)
     else:
         found = PRESETS["imagenet"]
-        assumed.append("its preprocessing is taken to be ImageNet's (--preprocess, --mean, --std, --size, --bgr)")
+        if not {"mean", "std"} <= set(changes):
+            assumed.append("its preprocessing is taken to be ImageNet's (--preprocess, --mean, --std, --size, --bgr)")
+    found = replace(found, **changes)
     if None not in fixed and max(fixed) > Preprocessing.LARGEST:
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels; "
                          f"give a network that takes at most {Preprocessing.LARGEST} a side")
+    if None not in fixed and changes.get("size", fixed[0]) not in fixed:
+        raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels only; leave --size out")
     if None not in fixed and found.resize != "fit":
         found = replace(found, size=fixed if fixed[0] != fixed[1] else fixed[0])
     return replace(found, channels_first=first), assumed

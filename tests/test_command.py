@@ -106,6 +106,14 @@ def test_more_classes_than_there_are(run, photo):
     assert status == 0 and len(json.loads(text)["top"]) == C
 
 
+def test_a_figure_holds_so_many_maps(tmp_path, capsys):
+    nodes = networks.BODY + networks.GAP + [("Gemm", ["F", "w9"], "S", {"transB": 1})]
+    path = networks.save(tmp_path / "n.onnx", nodes, {"w9": np.ones((9, K), np.float32)}, metadata=None)
+    Image.fromarray(scene(40, 40)).save(tmp_path / "p.png")
+    arguments = ["explain", str(tmp_path / "p.png"), "--model", str(path), "--out", str(tmp_path), "--size", "16", "--top", "8"]
+    assert main(arguments) == 0 and "p.cam.png (the first 7 of these classes)\n" in capsys.readouterr().out
+
+
 def test_one_bad_photo_does_not_stop_the_others(run, photo, tmp_path):
     (tmp_path / "bad.jpg").write_text("no", encoding="utf-8")
     Image.open(photo).save(tmp_path / "last.png")

@@ -110,6 +110,18 @@ def test_own_numbers(inspect, bare):
     assert record["input"]["preprocessing"].endswith("32; BGR, mean 0.1 0.2 0.3, std 0.5 0.5 0.5")
 
 
+def test_a_changed_size_keeps_what_the_file_says(inspect, small):
+    """--size alone must not bring in ImageNet's mean."""
+    record = json.loads(inspect(small, "--json", "--size", "32")[1])
+    assert record["input"]["preprocessing"] == "the whole photo, short side 32; RGB, mean 0.5 0.4 0.3, std 0.2 0.3 0.4"
+    assert load(small, preprocessing={"size": 32}).preprocessing.size == 32
+
+
+def test_a_fixed_size_cannot_be_changed(inspect, tmp_path):
+    status, _, noise = inspect(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 16), metadata=None), "--size", "32")
+    assert status == 2 and "n.onnx takes pictures of 16 x 16 pixels only; leave --size out" in noise
+
+
 def test_a_fixed_input_decides_its_size(tmp_path):
     network = load(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 24), metadata=None), preprocessing="zero-one")
     assert network.preprocessing.view((480, 320)).input == (24, 16)
