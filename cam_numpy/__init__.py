@@ -49,6 +49,7 @@ w / (H W), and S_c = sum M_c holds to the letter.
 From a photo: `load` opens a network, `explain` gives all of the above for it.
 """
 
+from .boxes import bounding_box, iou
 from .cam import (
     check_scores,
     class_activation_map,
@@ -61,8 +62,8 @@ from .cam import (
 )
 
 __all__ = [
-    "check_scores", "class_activation_map", "class_activation_maps", "class_scores",
-    "explain", "global_average_pool", "global_max_pool", "load", "softmax", "upsample",
+    "bounding_box", "check_scores", "class_activation_map", "class_activation_maps", "class_scores",
+    "explain", "global_average_pool", "global_max_pool", "iou", "load", "softmax", "upsample",
 ]
 
 _LATER = {"load": "network", "explain": "explanation"}  # they need more than NumPy

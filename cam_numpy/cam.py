@@ -35,7 +35,7 @@ def global_average_pool(f, how="mean"):
 
     Notes
     -----
-    Section 2: "F_k is the result of performing global average pooling".
+    Section 2, F_k.
 
     Examples
     --------
