@@ -304,7 +304,7 @@ def _write_figure(explanation, chosen, target, name, colors):
 
 def _write_overlays(explanation, chosen, target, colors):
     from .heatmap import overlay, scale_of
-    from .output import whole_file
+    from .output import PNG_LEVEL, whole_file
 
     scale, files = scale_of(explanation.M(chosen), colors), []
     for c in chosen:
@@ -312,7 +312,7 @@ def _write_overlays(explanation, chosen, target, colors):
         path = target.with_name(f"{target.name}{which}.cam.png")
         picture = overlay(explanation.photo, explanation.view.lay(explanation.M(c)), scale, colors)
         with whole_file(path) as unfinished:
-            picture.save(unfinished, format="PNG")
+            picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
         files.append(path)
     return files
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from .classes import short_name
 from .heatmap import overlay, palette, remark, scale_of
+from .output import PNG_LEVEL
 
 DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
@@ -113,7 +114,7 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
         _panel(axes(layout.place(i)), picture, _cut(short_name(explanation.classes[c]), letters), numbers, remark(M))
     _scale_bar(axes(layout.bar()), scale, colors)
     figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(explanation), color=FAINT, fontsize=8.5)
-    figure.savefig(path, format="png")
+    figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
 
 
 def _cut(text, letters):
