@@ -6,6 +6,7 @@ weights are random: time does not depend on them).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import statistics
@@ -89,9 +90,7 @@ def process(name, command, repeats=7):
 
 def peak(command):
     """Peak memory of a command, where the system tells it."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if not importlib.util.find_spec("resource"):  # Windows
         return ""
     code = (f"import resource, subprocess; subprocess.run({command!r}, check=True, stdout=subprocess.DEVNULL); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
