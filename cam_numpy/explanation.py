@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from .cam import check_scores, class_activation_map, class_scores, global_average_pool, softmax
+from .cam import class_activation_map, class_scores, global_average_pool, softmax
 from .errors import InputError
 from .head import Form
 from .network import load
@@ -106,7 +106,7 @@ def explain(photo, network=None):
     seen = network.see(photo)
     f, w, b = seen.f, network.w, network.b
     try:
-        error = check_scores(f, w, b, seen.S, network.tolerance, network.form.rectified)
+        error = network.check_scores(f, seen.S)
     except ValueError as refused:
         raise InputError(f"CAM does not describe {network.name}: {refused}") from None
     F = global_average_pool(f)

@@ -12,7 +12,7 @@ there is no layer to choose. All that lies between folds into one w and one b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import InputError, NotCamable
 
@@ -201,14 +201,14 @@ def _linear_before_pooling(graph, head):
         return head  # the pooled units themselves are the scores
     rectified = any(node.op == "Relu" for node in between)
     conv = between[0]
-    return Head(
-        SQUEEZENET if rectified else NIN, conv.inputs[0], head.S, head.output, between + head.chain,
-        conv.inputs[1:], sigmoid=head.sigmoid,
+    return replace(
+        head, form=SQUEEZENET if rectified else NIN, f=conv.inputs[0], chain=between + head.chain,
+        constants=[t for t in conv.inputs[1:] if t],
     )
 
 
 def _is_1x1(graph, node):
-    if node.op != "Conv" or node.attributes.get("group", 1) != 1:
+    if node.op != "Conv" or node.attributes.get("group", 1) != 1 or node.inputs[1] not in graph.constants:
         return False
     kernel = node.attributes.get("kernel_shape") or list(graph.initializers.get(node.inputs[1], ())[2:])
     return kernel == [1, 1] and set(node.attributes.get("strides", [1])) == {1}

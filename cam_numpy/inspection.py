@@ -6,7 +6,6 @@ import textwrap
 
 import numpy as np
 
-from .cam import check_scores
 from .errors import NotCamable
 from .network import load
 
@@ -40,7 +39,6 @@ def inspect(path, **options):
     """
     try:
         network = load(path, **options)
-        network.w  # what only the numbers show
         error, f, S = _try(network)
     except NotCamable as refusal:
         return {**REFUSED, "reason": refusal.reason}, f"{refusal.model}: refused\n\n{_wrapped(refusal.reason)}"
@@ -67,7 +65,7 @@ def _try(network):
     x = np.random.default_rng(0).normal(size=(3, height, width)).astype(np.float32)
     f, S = network.run(x)
     try:
-        error = check_scores(f, network.w, network.b, S, network.tolerance, network.form.rectified)
+        error = network.check_scores(f, S)
     except ValueError as refused:
         raise NotCamable(str(refused), network.name) from None
     return error, f, S

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .cam import check_scores
 from .classes import read_labels
 from .errors import InputError, NotCamable
 from .fold import fold
@@ -178,10 +179,28 @@ class Network:
         """The tensor that takes the picture."""
         return self._input.name
 
-    @property
-    def tolerance(self):
-        """How far the identity may be off, as a part of max |S|: the rounding of its arithmetic."""
-        return 1e-2 if self._input.type == "tensor(float16)" else 1e-4
+    def check_scores(self, f, S):
+        """The largest error of the network's identity, by `cam_numpy.check_scores`.
+
+        Parameters
+        ----------
+        f : (K, H, W) array
+        S : (C,) array
+            As `run` returns them.
+
+        Returns
+        -------
+        error : float
+            In score units.
+
+        Raises
+        ------
+        ValueError
+            The maps do not add up to the scores.
+        """
+        # as a part of max |S|: what the rounding of the network's own arithmetic explains
+        tolerance = 1e-2 if self._input.type == "tensor(float16)" else 1e-4
+        return check_scores(f, self.w, self.b, S, tolerance, self.form.rectified)
 
     @cached_property
     def classes(self):

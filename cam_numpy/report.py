@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from .classes import short_name
@@ -26,11 +28,11 @@ def as_text(explanation, chosen, name):
     K, H, W = e.f.shape
     C = len(e.S)
     seen = "all of it" if e.view.whole else "pixels {:.0f},{:.0f} to {:.0f},{:.0f}".format(*e.view.box)
-    maps = e.M(chosen)
+    maps, sign = e.M(chosen), "~" if e.form.rectified else "="
     lines = [
         f"photo    {_cut(name, 44)}, {e.photo.width} x {e.photo.height} pixels",
-        f"network  {_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}",
-        *(f"assumed  {text}" for text in e.assumed),
+        _wrapped("network", f"{_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
+        *(_wrapped("assumed", text) for text in e.assumed),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
         _row("F", (K,), "F_k = mean_xy f_k(x, y)", e.F),
@@ -40,11 +42,10 @@ def as_text(explanation, chosen, name):
         _row("P", (C,), "P_c = 1 / (1 + exp(-S_c))" if e.sigmoid else "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
         _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
         "",
-        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  {'~' if e.form.rectified else '='}  {'mean M_c':>8} {'+ b_c':>8}",
+        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  {sign}  {'mean M_c':>8} {'+ b_c':>8}",
     ]
     for c, M in zip(chosen, maps):
         title = _cut(short_name(e.classes[c]), 26)
-        sign = "~" if e.form.rectified else "="
         lines.append(f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  {sign}  {M.mean():>8.3f} {e.b[c]:>+8.3f}")
     lines += ["", *_units(e, chosen[0]), "", *_verdict(e)]
     return "\n".join(lines)
@@ -76,6 +77,11 @@ def _verdict(e):
     if e.form.rectified:
         return [*lines, "         It holds. The maps are approximate: the ReLU hides what speaks against."]
     return [*lines, "         It holds: the maps say what the network says."]
+
+
+def _wrapped(head, text):
+    """A line of the heading, and as many more as 80 columns demand."""
+    return textwrap.fill(f"{head:<9}{text}", 80, subsequent_indent=" " * 9)
 
 
 def _row(symbol, shape, meaning, values):

@@ -47,6 +47,19 @@ def test_prints_the_paper_with_its_numbers_and_writes_the_figure(run, small, pho
         assert min(figure.size) > 300
 
 
+def test_fits_80_columns_with_all_there_is_to_say(tmp_path, capsys):
+    """A long name, a cropped photo, nothing known of the file, and a ReLU before the pooling."""
+    nodes = networks.BODY + [("Conv", ["f", "w4", "b"], "s0"), ("Relu", ["s0"], "s"),
+                             ("GlobalAveragePool", ["s"], "p"), ("Flatten", ["p"], "S")]
+    path = networks.save(tmp_path / f"{'a_network_of_long_name' * 3}.onnx", nodes,
+                         {"w4": networks.weights()["w"][:, :, None, None]}, metadata=None)
+    Image.fromarray(scene(1100, 1500)).save(tmp_path / f"{'a_photo_of_long_name' * 4}.png")
+    photo = next(tmp_path.glob("*.png"))
+    assert main(["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--plain"]) == 0
+    lines = capsys.readouterr().out.split("wrote ")[0].splitlines()
+    assert max(map(len, lines)) <= 80 and any(line.startswith("assumed  its preprocessing") for line in lines)
+
+
 def test_the_units_listed_add_up_to_the_score(run, photo):
     lines = run(photo)[1].splitlines()
     start = next(i for i, line in enumerate(lines) if line.endswith("unit by unit:"))

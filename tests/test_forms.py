@@ -47,6 +47,14 @@ def test_nin_map_and_bias_are_the_convs_own_output(tmp_path, extra_node):
         np.testing.assert_allclose(e.M(c) + e.b[c], own[c], **CLOSE)
 
 
+def test_a_conv_whose_weights_depend_on_the_photo_is_no_nin(tmp_path):
+    """Then its output is f itself: w must be the same for every photo."""
+    nodes = BODY + [("GlobalAveragePool", ["f"], "g"), ("Mul", ["w4", "g"], "own"), ("Conv", ["f", "own", "b"], "s", {"kernel_shape": [1, 1]})] + FLAT
+    network, e = explained(networks.save(tmp_path / "n.onnx", nodes, w4))
+    assert network.form.name == "gap" and network.head.f == "s"
+    np.testing.assert_array_equal(network.w, np.eye(C))
+
+
 def test_pooled_units_can_be_the_scores_themselves(tmp_path):
     """A 3x3 (here 4x4) conv to C channels, then pooling: w is the identity."""
     network, e = explained(networks.save(tmp_path / "n.onnx", BODY[:1] + [
