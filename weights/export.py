@@ -30,7 +30,7 @@ def export(network, path, metadata, images, labels):
 
     Parameters
     ----------
-    network : GapNetwork
+    network : PooledNetwork
     path : path
     metadata : dict
         Texts, or anything that JSON holds.
@@ -70,7 +70,7 @@ def _convert(network):
         )
     model = onnx.load_from_string(buffer.getvalue())
     model.ir_version = IR_VERSION
-    pool = next(node for node in model.graph.node if node.op_type == "GlobalAveragePool")
+    pool = next(node for node in model.graph.node if node.op_type.startswith("Global"))
     gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
     names = dict(zip((pool.input[0], gemm.input[0], gemm.input[1], gemm.input[2]), "fFwb"))
     for node in model.graph.node:

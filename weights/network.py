@@ -1,9 +1,9 @@
-"""The GAP network of `weights/`, in torch: the shape of Section 3 of the paper.
+"""The networks of `weights/`, in torch: the shape of Section 3 of the paper.
 
-A convolutional body of total stride 8, a last 3x3 convolution, global average
-pooling, one linear layer. With (H, W) = input size / 8:
+A convolutional body of total stride 8, a last 3x3 convolution, global pooling
+(average or max), one linear layer. With (H, W) = input size / 8:
 
-    x (3, 8H, 8W) -> body -> f (256, H, W) -> mean -> F (256,) -> w, b -> S (200,)
+    x (3, 8H, 8W) -> body -> f (256, H, W) -> pooling -> F (256,) -> w, b -> S (200,)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import nn
 
 STRIDE = 8
 WIDTHS = (32, 96, 192, 256)  # channels at strides 2, 4, 8, and K, the units of f
+POOLINGS = {"mean": functional.adaptive_avg_pool2d, "max": functional.adaptive_max_pool2d}
 
 
 def conv(inputs, outputs, stride=1):
@@ -36,11 +37,12 @@ class Residual(nn.Module):
         return functional.relu(x + self.second(self.first(x)))
 
 
-class GapNetwork(nn.Module):
+class PooledNetwork(nn.Module):
     """x (N, 3, 8H, 8W) -> S (N, classes); `body` alone gives f (N, K, H, W)."""
 
-    def __init__(self, classes, widths=WIDTHS, blocks=2):
+    def __init__(self, classes, pooling="mean", widths=WIDTHS, blocks=2):
         super().__init__()
+        self.pool = POOLINGS[pooling]
         stem, middle, deep, units = widths
         self.body = nn.Sequential(
             conv(3, stem, stride=2),
@@ -54,5 +56,5 @@ class GapNetwork(nn.Module):
 
     def forward(self, x):
         f = self.body(x)
-        F = functional.adaptive_avg_pool2d(f, 1).flatten(1)  # F_k = mean_xy f_k(x, y)
+        F = self.pool(f, 1).flatten(1)  # F_k = mean_xy f_k(x, y), or max_xy
         return self.classifier(F)  # S_c = sum_k w_k^c F_k + b_c

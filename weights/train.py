@@ -6,6 +6,10 @@ smoothing; random resized crops and flips done on the whole batch; small
 pictures first, growing to the size that the tool will feed; at the end the
 batch-norm statistics are measured again at that very size.
 
+`--pooling max` trains with global max pooling instead. `--start FILE` goes on from
+an exported network, at a tenth of the learning rates: so the second network of
+`weights/` was made from the first.
+
 Each epoch ends in a checkpoint: the same command run again goes on from there.
 """
 
@@ -16,7 +20,7 @@ import csv
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +31,21 @@ from cam_numpy.network import SHIPPED
 from cam_numpy.output import whole_file
 
 from .export import export
-from .network import STRIDE, GapNetwork
+from .network import POOLINGS, STRIDE, PooledNetwork
 from .tiny_imagenet import TinyImageNet
+from .unfold import unfold
 
 MEAN = (0.480, 0.448, 0.398)  # R, G, B of the training pictures, in 0..1
 STD = (0.277, 0.269, 0.282)
+NAMES = {"mean": SHIPPED, "max": "tiny-imagenet-gmp.onnx"}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what is learned."""
 
+    pooling: str = "mean"
+    start: str = ""  # the exported network to go on from; "": from scratch
     # (epochs, picture size): small pictures cost little and teach coarse shapes
     schedule: tuple = ((3, 40), (4, 56), (3, 64), (4, 80))
     # what the tool feeds: a training crop shows things 1.2 times larger than the
@@ -52,6 +60,13 @@ class Recipe:
     sgd_rate: float = 0.5
     sgd_decay: float = 5e-4
     seed: int = 0
+
+    def fine_tuning(self, start):
+        """The recipe for going on from an exported network: short and gentle."""
+        return replace(
+            self, start=start, schedule=((2, 80),),
+            muon_rate=self.muon_rate / 10, sgd_rate=self.sgd_rate / 10,
+        )
 
     def sizes(self):
         """The picture size of each epoch."""
@@ -160,7 +175,7 @@ class Trainer:
         self.recipe = recipe
         self.checkpoint = Path(checkpoint)
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.network = GapNetwork(classes).to(memory_format=torch.channels_last)
+        self.network = PooledNetwork(classes, recipe.pooling).to(memory_format=torch.channels_last)
         self.optimizers = optimizers(self.network, recipe)
         for group in self.groups():
             group["peak"] = group["lr"]
@@ -266,23 +281,29 @@ def accuracy(network, images, labels, size):
 
 
 @torch.no_grad()
-def measure_statistics(network, images, recipe, batches=20):
+def measure_statistics(network, images, recipe):
     """Batch norm's mean and variance over whole pictures at the size of use."""
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # a plain average over the batches
     network.train()
+    for x in whole_pictures(images, recipe):
+        scores(network, x)
+
+
+def whole_pictures(images, recipe, batches=20):
+    """Batches of whole pictures at the size of use, always the same ones."""
     generator = torch.Generator().manual_seed(recipe.seed)
     order = torch.randperm(len(images), generator=generator)[: batches * recipe.batch]
     for chosen in order.split(recipe.batch):
-        scores(network, enlarge(normalise(images[chosen.numpy()]), recipe.size))
+        yield enlarge(normalise(images[chosen.numpy()]), recipe.size)
 
 
 def metadata(data, recipe):
     """What travels in the file, accuracy aside."""
     return {
-        "name": "tiny-imagenet-gap",
+        "name": Path(NAMES[recipe.pooling]).stem,
         "classes": data.names,
         "wnids": data.wnids,
         "mean": MEAN,
@@ -290,7 +311,7 @@ def metadata(data, recipe):
         "size": str(recipe.size),
         "resize": "fit",
         "stride": str(STRIDE),
-        "pooling": "mean",
+        "pooling": recipe.pooling,
         "training_data": "Tiny ImageNet (Stanford CS231n): 100,000 pictures, 64x64, 200 classes of ImageNet",
         "licence": "MIT for the weights as a work of ours; ImageNet's pictures are for non-commercial research",
         "recipe": asdict(recipe),
@@ -300,28 +321,38 @@ def metadata(data, recipe):
 def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m weights.train",
-        description="Train the shipped network on Tiny ImageNet; run again, it goes on.",
+        description="Train the networks of weights/ on Tiny ImageNet; run again, it goes on.",
     )
     parser.add_argument("data", help="tiny-imagenet-200.zip or its folder")
-    parser.add_argument("--out", default=str(Path(__file__).parent / SHIPPED), metavar="FILE",
-                        help="the ONNX file to write (default: %(default)s)")
+    parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="(default: %(default)s)")
+    parser.add_argument("--start", default="", metavar="FILE",
+                        help="go on from this exported network, at a tenth of the learning rates")
+    parser.add_argument("--out", metavar="FILE", help="the ONNX file to write (default: "
+                        + ", ".join(f"{name} for {pooling}" for pooling, name in NAMES.items()) + ", in weights/)")
     parser.add_argument("--state", default="training.pt", metavar="FILE",
                         help="the checkpoint; the log lies beside it, as .csv (default: %(default)s)")
-    parser.add_argument("--schedule", type=_schedule, default=Recipe.schedule, metavar="ExP,ExP,...",
+    parser.add_argument("--schedule", type=_schedule, metavar="ExP,ExP,...",
                         help="epochs x picture size, one after another (default: "
-                        + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + ")")
+                        + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + "; with --start: 2x80)")
     parser.add_argument("--per-class", type=int, metavar="N", help="train on N pictures a class, to try it out")
     options = parser.parse_args(arguments)
     try:
         data = TinyImageNet(options.data)
     except OSError as error:
         parser.error(str(error))
-    recipe = Recipe(schedule=options.schedule)
+    recipe = Recipe(pooling=options.pooling)
+    if options.start:
+        recipe = recipe.fine_tuning(Path(options.start).name)
+    if options.schedule:
+        recipe = replace(recipe, schedule=options.schedule)
+    training, validation = data.train(options.per_class), data.val()
     trainer = Trainer(len(data.wnids), recipe, options.state)
-    validation = data.val()
-    trainer.train(data.train(options.per_class), validation)
-    accuracy = export(trainer.network, options.out, metadata(data, recipe), *validation)
-    print(f"{options.out}: top-1 {accuracy['top1']:.2%}, top-5 {accuracy['top5']:.2%}")
+    if options.start and not trainer.log:
+        unfold(options.start, trainer.network, whole_pictures(training[0], recipe))
+    trainer.train(training, validation)
+    out = options.out or Path(__file__).parent / NAMES[recipe.pooling]
+    accuracy = export(trainer.network, out, metadata(data, recipe), *validation)
+    print(f"{out}: top-1 {accuracy['top1']:.2%}, top-5 {accuracy['top5']:.2%}")
 
 
 def _schedule(text):
