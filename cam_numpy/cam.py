@@ -233,7 +233,7 @@ def class_activation_maps(f, w):
     return np.einsum("ck,kyx->cyx", w, f, optimize=True)
 
 
-def check_scores(f, w, b, S, tolerance=1e-4, rectified=False):
+def check_scores(f, w, b, S, tolerance=1e-4, pooled="mean"):
     """Check the theorem S_c = mean_xy M_c(x, y) + b_c on a network's own scores.
 
     Shapes can fit by accident and the picture still looks fine. Where the maps
@@ -253,21 +253,24 @@ def check_scores(f, w, b, S, tolerance=1e-4, rectified=False):
     tolerance : float
         The largest error allowed, as a part of the largest ``|S_c|``. Networks
         compute in float32, hence 1e-4.
-    rectified : bool
-        A ReLU stands between the map and the pooling, as in SqueezeNet. Then
-        the theorem is S_c = mean_xy max(0, M_c(x, y) + b_c), and a map is only
+    pooled : {"mean", "rectified", "max"}
+        How the network pools. "rectified": a ReLU stands between the map and the
+        pooling, as in SqueezeNet; then the theorem is
+        S_c = mean_xy max(0, M_c(x, y) + b_c). "max": it is
+        S_c = sum_k w_k^c max_xy f_k(x, y) + b_c. With these two a map is only
         approximately what its class was scored by.
 
     Returns
     -------
     error : float
-        ``max_c |mean M_c + b_c - S_c|``, in score units; with `rectified`
-        ``max_c |mean max(0, M_c + b_c) - S_c|``.
+        The largest difference over all classes, in score units:
+        ``max_c |mean M_c + b_c - S_c|`` for the mean.
 
     Raises
     ------
     ValueError
-        The error is larger than allowed, or a shape or a value is wrong.
+        The error is larger than allowed, or a shape or a value is wrong, or
+        `pooled` is something else.
 
     Notes
     -----
@@ -281,15 +284,24 @@ def check_scores(f, w, b, S, tolerance=1e-4, rectified=False):
     >>> check_scores(f, w, None, [1., 1., 1.])
     0.0
     """
-    S = array("S", S, "C")
-    M = class_activation_maps(f, w)
+    S, w = array("S", S, "C"), array("w", w, "C K")
     b = np.zeros_like(S) if b is None else array("b", b, "C")
-    same_count("C", "classes", w=len(M), b=len(b), S=len(S))
-    # S_c = mean_xy M_c(x, y) + b_c                                       (Eq. 1)
-    # a score is what its map says, on the average, and a bias
-    M = M + b[:, None, None]
-    computed = np.maximum(M, 0).mean(axis=(1, 2)) if rectified else M.mean(axis=(1, 2))
-    return check_scores_agree(computed, S, tolerance)
+    same_count("C", "classes", w=len(w), b=len(b), S=len(S))
+    if pooled == "max":
+        # S_c = sum_k w_k^c max_xy f_k(x, y) + b_c
+        # each unit speaks from its own strongest place; no map adds up to that
+        computed, formula = class_scores(global_max_pool(f), w, b), "sum_k w_k^c max f_k + b_c"
+    elif pooled == "rectified":
+        # S_c = mean_xy max(0, M_c(x, y) + b_c)
+        M = class_activation_maps(f, w) + b[:, None, None]
+        computed, formula = np.maximum(M, 0).mean(axis=(1, 2)), "mean max(0, M_c + b_c)"
+    elif pooled == "mean":
+        # S_c = mean_xy M_c(x, y) + b_c                                   (Eq. 1)
+        # a score is what its map says, on the average, and a bias
+        computed, formula = class_activation_maps(f, w).mean(axis=(1, 2)) + b, "mean M_c + b_c"
+    else:
+        raise ValueError(f'pooled is {pooled!r}; it says how the network pools; give "mean", "rectified" or "max"')
+    return check_scores_agree(formula, computed, S, tolerance)
 
 
 def upsample(M, size):

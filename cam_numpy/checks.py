@@ -73,13 +73,13 @@ def positive_integers(name, value, meaning):
     return tuple(int(n) for n in a)
 
 
-def check_scores_agree(computed, S, tolerance):
+def check_scores_agree(formula, computed, S, tolerance):
     """max_c |computed_c - S_c|, or a ValueError where it is more than float32 explains."""
     error = np.abs(computed - S)
     c, scale = int(error.argmax()), float(np.abs(S).max())
     if error[c] > tolerance * scale:
         raise ValueError(
-            f"the maps do not add up to the scores: for class {c} mean M_c + b_c is "
+            f"the maps do not add up to the scores: for class {c} {formula} is "
             f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "
             "linear in the pooled f: take the tensor that enters the pooling, and the one "
             "linear layer behind it"

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from .cam import class_activation_map, class_scores, global_average_pool, softmax
+from .cam import class_activation_map, class_scores, global_average_pool, global_max_pool, softmax
 from .errors import InputError
 from .head import Form
 from .network import load
@@ -109,8 +109,8 @@ def explain(photo, network=None):
         error = network.check_scores(f, seen.S)
     except ValueError as refused:
         raise InputError(f"CAM does not describe {network.name}: {refused}") from None
-    F = global_average_pool(f)
-    S = seen.S if network.form.rectified else class_scores(F, w, b)
+    F = global_max_pool(f) if network.form.pooled == "max" else global_average_pool(f)
+    S = seen.S if network.form.pooled == "rectified" else class_scores(F, w, b)
     P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)
     return Explanation(
         photo, seen.view, network.name, network.classes, f, F, w, b, S, P,

@@ -124,8 +124,10 @@ def _cut(text, letters):
 def _footer(explanation):
     K, H, W = explanation.f.shape
     text = f"{explanation.model}: $f$ is {K} x {H} x {W}.   "
-    if explanation.form.rectified:
+    if explanation.form.pooled == "rectified":
         return text + "Approximate: $S_c$ = mean max(0, $M_c$ + $b_c$)"
+    if explanation.form.pooled == "max":
+        return text + r"Approximate: $S_c$ = $\sum_k w_k^c$ max $f_k$ + $b_c$, to which no map adds up"
     return text + (f"$S_c$ = mean $M_c$ + $b_c$ holds for all {len(explanation.S)} classes, "
                    f"to {explanation.max_abs_error:.0e}")
 

@@ -7,7 +7,7 @@ Eq. 2 is exact when the scores are an affine function of the pooled activations,
 so we walk back from the output to the pooling. What enters the pooling is f:
 there is no layer to choose. All that lies between folds into one w and one b
 (`fold.py`). Two more forms have the linear map in front of the pooling, as a
-1x1 convolution (`Form`).
+1x1 convolution, and one takes the maximum instead of the average (`Form`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
 RESHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose", "Gather"}
 LINEAR = {"Gemm", "MatMul", "Conv"}
 AFFINE = LINEAR | {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
-POOLING = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
-GLOBAL = {"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"}
+AVERAGE = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
+MAXIMUM = {"GlobalMaxPool", "ReduceMax", "MaxPool"}
+POOLING = AVERAGE | MAXIMUM
+GLOBAL = POOLING - {"AveragePool", "MaxPool"}
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,23 @@ class Form:
         Whether the score is the mean of the map, up to the bias.
     identity : str
         What is checked against the network's own scores.
-    rectified : bool
-        Whether a ReLU stands between the map and the pooling.
+    pooled : {"mean", "rectified", "max"}
+        What is pooled: the mean, the mean behind a ReLU, or the maximum.
     """
 
     name: str
     verdict: str
     identity: str
-    rectified: bool = False
+    pooled: str = "mean"
 
 
 GAP = Form("gap", "exact", "S_c = mean_xy M_c(x, y) + b_c")
 # Network in Network: pooling and a linear map commute, so this is GAP written the
 # other way round; M_c + b_c is what the convolution itself puts out
 NIN = Form("nin", "exact", "S_c = mean_xy M_c(x, y) + b_c")
-SQUEEZENET = Form("squeezenet", "approximate", "S_c = mean_xy max(0, M_c(x, y) + b_c)", rectified=True)
+SQUEEZENET = Form("squeezenet", "approximate", "S_c = mean_xy max(0, M_c(x, y) + b_c)", pooled="rectified")
+# what Section 3 compares with: a score counts the strongest place of each unit, a map shows all places
+GMP = Form("gmp", "approximate", "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c", pooled="max")
 
 
 @dataclass
@@ -148,7 +152,7 @@ def _walk(graph, output):
         tensor = data[0]
         if node.op in POOLING:
             head.f, head.channels_last = tensor, _pools_channels_last(graph, node)
-            return _linear_before_pooling(graph, head)
+            return replace(head, form=GMP) if node.op in MAXIMUM else _linear_before_pooling(graph, head)
     raise _refusal(graph, None, S, head.chain)
 
 
@@ -179,8 +183,8 @@ def _pools_channels_last(graph, node):
     """Whether a pooling takes (N, H, W, K); a refusal where it takes other axes."""
     axes = _pooled_axes(graph, node)
     if axes not in ([2, 3], [1, 2]):
-        raise NotCamable(f"{node} takes the mean over the axes {axes}, not over height and width; "
-                         "the paper needs the mean over all places of the last conv layer")
+        raise NotCamable(f"{node} pools over the axes {axes}, not over height and width; "
+                         "the paper pools over all places of the last conv layer")
     return axes == [1, 2]
 
 
@@ -222,9 +226,6 @@ def _refusal(graph, node, tensor, chain):
     if any(n.op in {"Softmax", "Attention", "MultiHeadAttention"} for n in ancestors):
         return NotCamable(f"attention stands before the scores (on the way back at {node}), not an average over "
                           "places; the paper has a last conv layer, global average pooling and one linear layer")
-    if pooling is not None and node is pooling:
-        return NotCamable(f"{node} takes the largest value of each unit, so a score is not the mean of its map; "
-                          "the paper compares with such networks, but maps those with global average pooling")
     if pooling is not None:
         return NotCamable(f"{node} stands between the pooling ({pooling}) and the scores, so they are not "
                           "linear in F; the paper has one linear layer right behind the pooling, and trains it")

@@ -11,6 +11,12 @@ from .network import load
 
 REFUSED = {"verdict": "refused", "form": None, "reason": None, "activation": None, "weight": None, "bias": None,
            "units": None, "classes": None, "input": None}
+WHY_APPROXIMATE = {
+    "rectified": "The ReLU between the map and the pooling hides what speaks against a class: "
+                 "its map shows more than the score counted.",
+    "max": "A score counts each unit once, where it is strongest; a map shows it wherever it fires. "
+           "So no map adds up to its score, which is why the paper pools with the average.",
+}
 
 
 def inspect(path, **options):
@@ -91,9 +97,8 @@ def _drawing(network, record, f, shown):
         "",
         _wrapped(record["reason"]),
     ]
-    if network.form.rectified:
-        lines.append(_wrapped("The ReLU between the map and the pooling hides what speaks against a class: "
-                              "its map shows more than the score counted."))
+    if network.form.pooled in WHY_APPROXIMATE:
+        lines.append(_wrapped(WHY_APPROXIMATE[network.form.pooled]))
     lines += [f"assumed: {text}" for text in network.assumed]
     return "\n".join(lines)
 

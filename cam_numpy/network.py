@@ -15,7 +15,7 @@ from .cam import check_scores
 from .classes import read_labels
 from .errors import InputError, NotCamable
 from .fold import fold
-from .head import find_head
+from .head import POOLING, find_head
 from .onnx_file import output_tail, read_graph
 from .photo import read_photo
 from .preprocessing import View, for_input
@@ -200,7 +200,7 @@ class Network:
         """
         # as a part of max |S|: what the rounding of the network's own arithmetic explains
         tolerance = 1e-2 if self._input.type == "tensor(float16)" else 1e-4
-        return check_scores(f, self.w, self.b, S, tolerance, self.form.rectified)
+        return check_scores(f, self.w, self.b, S, tolerance, self.form.pooled)
 
     @cached_property
     def classes(self):
@@ -296,11 +296,11 @@ class Network:
         if first.op == "Conv" and first.attributes.get("pads"):  # zeros around f, as the 1x1 conv sees it
             top, left, bottom, right = first.attributes["pads"]
             f = np.pad(f, ((0, 0), (top, bottom), (left, right)))
-        pool = next(node for node in self.head.chain if "Pool" in node.op or node.op == "ReduceMean")
+        pool = next(node for node in self.head.chain if node.op in POOLING)
         kernel = pool.attributes.get("kernel_shape")
         if kernel and (list(kernel) != list(f.shape[1:]) or any(pool.attributes.get("pads") or [])):
-            raise NotCamable(f"{pool} averages {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
-                             "and what is left is flattened; the paper averages the whole map", self.name)
+            raise NotCamable(f"{pool} pools {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
+                             "and what is left is flattened; the paper pools the whole map", self.name)
         return f
 
 

@@ -28,27 +28,43 @@ def as_text(explanation, chosen, name):
     K, H, W = e.f.shape
     C = len(e.S)
     seen = "all of it" if e.view.whole else "pixels {:.0f},{:.0f} to {:.0f},{:.0f}".format(*e.view.box)
-    maps, sign = e.M(chosen), "~" if e.form.rectified else "="
+    maps, pooled = e.M(chosen), e.form.pooled
     lines = [
         f"photo    {_cut(name, 44)}, {e.photo.width} x {e.photo.height} pixels",
         _wrapped("network", f"{_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
         *(_wrapped("assumed", text) for text in e.assumed),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
-        _row("F", (K,), "F_k = mean_xy f_k(x, y)", e.F),
+        _row("F", (K,), f"F_k = {'max' if pooled == 'max' else 'mean'}_xy f_k(x, y)", e.F),
         _row("w", (C, K), "w_k^c, from the network's file", e.w),
         _row("b", (C,), "b_c, likewise (the paper: 0)", e.b),
-        _row("S", (C,), "S_c = mean max(0, M_c + b_c)" if e.form.rectified else "S_c = sum_k w_k^c F_k + b_c", e.S),
+        _row("S", (C,), "S_c = mean max(0, M_c + b_c)" if pooled == "rectified" else "S_c = sum_k w_k^c F_k + b_c", e.S),
         _row("P", (C,), "P_c = 1 / (1 + exp(-S_c))" if e.sigmoid else "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
         _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
         "",
-        f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  {sign}  {'mean M_c':>8} {'+ b_c':>8}",
+        *(_max_table(e, chosen, maps) if pooled == "max" else _table(e, chosen, maps)),
+        "", *_units(e, chosen[0]), "", *_verdict(e),
     ]
+    return "\n".join(lines)
+
+
+def _table(e, chosen, maps):
+    """For each class its score, beside the mean of its map."""
+    sign = "~" if e.form.pooled == "rectified" else "="
+    yield f"{'c':>5}  {'class':<26} {'P_c':>7} {'S_c':>8}  {sign}  {'mean M_c':>8} {'+ b_c':>8}"
     for c, M in zip(chosen, maps):
         title = _cut(short_name(e.classes[c]), 26)
-        lines.append(f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  {sign}  {M.mean():>8.3f} {e.b[c]:>+8.3f}")
-    lines += ["", *_units(e, chosen[0]), "", *_verdict(e)]
-    return "\n".join(lines)
+        yield f"{c:>5}  {title:<26} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  {sign}  {M.mean():>8.3f} {e.b[c]:>+8.3f}"
+
+
+def _max_table(e, chosen, maps):
+    """For each class its score, where it comes from, and how far the map is from it."""
+    yield (f"{'c':>5}  {'class':<16} {'P_c':>7} {'S_c':>8}  =  {'sum w F':>8} {'+ b_c':>8}"
+           f" {'mean M_c':>9} {'max M_c':>8}")
+    for c, M in zip(chosen, maps):
+        title = _cut(short_name(e.classes[c]), 16)
+        yield (f"{c:>5}  {title:<16} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
+               f" {M.mean():>9.3f} {M.max():>8.3f}")
 
 
 def _units(e, c, count=5):
@@ -56,10 +72,15 @@ def _units(e, c, count=5):
     parts = e.w[c] * e.F
     best = np.argsort(-parts)[:count]
     others = parts.sum() - parts[best].sum()
-    total = "the sum; a ReLU before the pooling makes S_c" if e.form.rectified else "S_c, their sum"
+    total = "the sum; a ReLU before the pooling makes S_c" if e.form.pooled == "rectified" else "S_c, their sum"
+    where = [""] * count
+    if e.form.pooled == "max":  # each unit speaks from a place of its own
+        places = [np.unravel_index(e.f[k].argmax(), e.f.shape[1:]) for k in best]
+        where = [f"   f_k is largest at (x, y) = ({x}, {y})" for y, x in places]
     return [
         f"{_cut(short_name(e.classes[c]), 30)}, unit by unit:",
-        *(f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}" for k in best),
+        *(f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}{place}"
+          for k, place in zip(best, where)),
         f"    {f'the other {len(parts) - len(best)} units':<42} {others:>8.3f}",
         f"    {'b_c':<42} {e.b[c]:>8.3f}",
         f"    {total:<42} {parts.sum() + e.b[c]:>8.3f}",
@@ -74,8 +95,11 @@ def _verdict(e):
         f"         for all {len(e.S)} classes, S being the network's own output:",
         f"         largest error {agreement}",
     ]
-    if e.form.rectified:
+    if e.form.pooled == "rectified":
         return [*lines, "         It holds. The maps are approximate: the ReLU hides what speaks against."]
+    if e.form.pooled == "max":
+        return [*lines, "         It holds, but no map adds up to its score: a score counts each unit once,",
+                "         where it is strongest, and a map shows it wherever it fires."]
     return [*lines, "         It holds: the maps say what the network says."]
 
 

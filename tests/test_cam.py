@@ -208,6 +208,21 @@ def test_check_refuses_scores_that_are_not_what_the_maps_say(net, wrong):
         check_scores(f, w, b, S)
 
 
+def test_each_pooling_has_an_identity_of_its_own(net):
+    """The right one holds to rounding, the two others fail."""
+    f, w, b = net
+    M = class_activation_maps(f, w) + b[:, None, None]
+    S = {"mean": M.mean(axis=(1, 2)), "rectified": np.maximum(M, 0).mean(axis=(1, 2)),
+         "max": np.array(loops.scores(loops.pooled_max(f.tolist()), w.tolist(), b.tolist()))}
+    for true, own in S.items():
+        for claimed in S:
+            if claimed == true:
+                assert check_scores(f, w, b, own, pooled=claimed) < 1e-12
+            else:
+                with pytest.raises(ValueError, match="do not add up to the scores"):
+                    check_scores(f, w, b, own, pooled=claimed)
+
+
 def test_check_finds_a_single_wrong_class(net):
     f, w, b = net
     S = class_scores(global_average_pool(f), w, b)
@@ -264,6 +279,7 @@ nan = np.where(np.arange(K * H * W).reshape(K, H, W) == 17, np.nan, 1.0)
     (lambda: upsample(f[0], (0, 4)), r"size is \(0, 4\); it is \(height, width\) in pixels; give two"),
     (lambda: upsample(f[0], 8), "size is 8"),
     (lambda: check_scores(f, w, b, np.ones(6)), "w has C=7 classes but S has C=6"),
+    (lambda: check_scores(f, w, b, np.ones(C), pooled="sum"), 'pooled is .sum.; it says how the network pools; give "mean", "rectified" or "max"'),
 ])
 def test_wrong_arrays_are_refused_in_three_clauses(call, message):
     with pytest.raises(ValueError, match=message) as refused:

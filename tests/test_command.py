@@ -60,6 +60,26 @@ def test_fits_80_columns_with_all_there_is_to_say(tmp_path, capsys):
     assert max(map(len, lines)) <= 80 and any(line.startswith("assumed  its preprocessing") for line in lines)
 
 
+def test_a_max_pooled_network_is_explained_by_its_own_identity(tmp_path, photo, capsys):
+    nodes = networks.BODY + [("GlobalMaxPool", ["f"], "p"), networks.GAP[1]] + networks.GEMM
+    path = networks.save(tmp_path / "gmp.onnx", nodes)
+    assert main(["explain", str(photo), "--model", str(path), "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    lines, e = text.split("wrote ")[0].splitlines(), explain(photo, load(path))
+    assert max(map(len, lines)) <= 80 and "F_k = max_xy f_k(x, y)" in text
+    best = int(e.ranking[0])
+    row = next(line for line in lines if line.startswith(f"{best:>5}  "))
+    numbers = [float(word) for word in row.replace("=", " ").split()[-5:]]
+    want = [e.S[best], e.S[best] - e.b[best], e.b[best], e.M(best).mean(), e.M(best).max()]
+    assert numbers == pytest.approx(want, abs=1e-3)
+    unit = next(line for line in lines if "f_k is largest at" in line)
+    k, (x, y) = int(unit.split()[2]), eval(unit.split("(x, y) = ")[1])
+    assert e.f[k, y, x] == e.f[k].max() == e.F[k]
+    assert "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c" in text and "no map adds up to its score" in text
+    assert main(["inspect", str(path)]) == 0
+    assert "So no map adds up to its score" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_units_listed_add_up_to_the_score(run, photo):
     lines = run(photo)[1].splitlines()
     start = next(i for i, line in enumerate(lines) if line.endswith("unit by unit:"))

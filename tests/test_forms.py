@@ -81,6 +81,40 @@ def test_squeezenet_is_approximate_and_its_own_identity_holds(tmp_path, pads):
         assert e.f.shape == (K, 5 + top + bottom, 4 + left + right)
 
 
+# --- global max pooling: what Section 3 compares with ---------------------------------------------
+
+MAXIMA = {
+    "GlobalMaxPool": (("GlobalMaxPool", ["f"], "pooled"), 17),
+    "ReduceMax": (("ReduceMax", ["f"], "pooled", {"axes": [2, 3]}), 17),
+    "ReduceMax with its axes as input": (("ReduceMax", ["f", "axes"], "pooled"), 18),
+    "MaxPool over the whole map": (("MaxPool", ["f"], "pooled", {"kernel_shape": [4, 6]}), 17),
+}
+
+
+@pytest.mark.parametrize("op", MAXIMA)
+def test_max_pooling_has_an_identity_of_its_own(tmp_path, op):
+    pool, opset = MAXIMA[op]
+    extra = {"axes": np.array([2, 3])}
+    path = networks.save(tmp_path / "gmp.onnx", BODY + [pool, GAP[1]] + GEMM, extra, x=(1, 3, 16, 24), opset=opset, metadata=None)
+    network, e = explained(path, size=(48, 32))
+    assert (network.form.name, network.form.verdict) == ("gmp", "approximate")
+    assert network.form.identity == "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c"
+    np.testing.assert_array_equal(network.w, W["w"])
+    np.testing.assert_array_equal(e.F, e.f.max(axis=(1, 2)))
+    np.testing.assert_allclose(e.S, W["w"] @ e.f.max(axis=(1, 2)) + W["b"], **CLOSE)
+    np.testing.assert_allclose(e.M(2), class_activation_map(e.f, W["w"], 2), **CLOSE)  # Eq. 2 as ever
+    assert np.abs([e.M(c).mean() + e.b[c] - e.S[c] for c in range(C)]).max() > 0.1  # but no map adds up
+
+
+def test_maps_that_are_max_pooled_are_the_units_themselves(tmp_path):
+    """A 1x1 conv and the maximum do not commute, so w cannot be taken from the conv."""
+    nodes = BODY + [("Conv", ["f", "w4", "b"], "maps"), ("GlobalMaxPool", ["maps"], "p"), ("Flatten", ["p"], "S")]
+    network, e = explained(networks.save(tmp_path / "n.onnx", nodes, w4))
+    assert network.form.name == "gmp" and network.head.f == "maps"
+    np.testing.assert_array_equal(network.w, np.eye(C))
+    np.testing.assert_allclose(e.S, [e.M(c).max() for c in range(C)], **CLOSE)
+
+
 # --- one score: a class and its opposite -----------------------------------------------------------
 
 @pytest.mark.parametrize("sigmoid", [True, False])

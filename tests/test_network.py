@@ -107,7 +107,8 @@ REFUSED = {
         GAP + [("HardSwish", ["F"], "hidden"), ("Gemm", ["hidden", "w", "b"], "S", {"transB": 1})], "HardSwish -> hidden " + BETWEEN),
     "a layer norm between (ConvNeXt)": (GAP + LAYER_NORM, "Div -> n " + BETWEEN),
     "an activation behind": (GAP + [("Gemm", ["F", "w"], "s", {"transB": 1}), ("Tanh", ["s"], "S")], "Tanh -> S " + BETWEEN),
-    "max pooling": ([("GlobalMaxPool", ["f"], "pooled"), GAP[1]] + GEMM, "GlobalMaxPool -> pooled takes the largest value"),
+    "an activation behind max pooling": (
+        [("GlobalMaxPool", ["f"], "pooled"), GAP[1]] + TWO_LAYERS, r"Relu -> h2 stands between the pooling \(GlobalMaxPool"),
     "attention (ViT)": (
         [("Reshape", ["f", "tokens"], "t"), ("Transpose", ["t"], "k", {"perm": [0, 2, 1]}), ("MatMul", ["k", "t"], "q"),
          ("Softmax", ["q"], "a"), ("MatMul", ["a", "k"], "u"), ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM,
@@ -115,7 +116,7 @@ REFUSED = {
     "no classifier at all (a detector)": ([("Conv", ["f", "w4"], "boxes"), ("Concat", ["boxes", "f"], "S", {"axis": 1})], NOTHING),
     "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "Mul -> S " + BETWEEN),
     "the mean over half of the map": ([("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"),
-                                       ("Gemm", ["F", "big4"], "S")], r"takes the mean over the axes \[2\], not over height"),
+                                       ("Gemm", ["F", "big4"], "S")], r"pools over the axes \[2\], not over height"),
 }
 
 
@@ -133,7 +134,10 @@ def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
 @pytest.mark.parametrize("form, nodes, message", [
     ("a pooling of half the size", [("AveragePool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}),
                                     ("Flatten", ["p"], "F"), ("Gemm", ["F", "big4"], "S")],
-     "averages 2 x 2 cells of a 4 x 4 map, and what is left is flattened; the paper averages the whole map"),
+     "pools 2 x 2 cells of a 4 x 4 map, and what is left is flattened; the paper pools the whole map"),
+    ("a max pooling of half the size, as in front of the layers of AlexNet",
+     [("MaxPool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}), ("Flatten", ["p"], "F"), ("Gemm", ["F", "big4"], "S")],
+     "MaxPool -> p pools 2 x 2 cells of a 4 x 4 map, and what is left is flattened"),
     ("a group convolution", [GAP[0], ("Conv", ["pooled", "grouped"], "S", {"group": 5})],
      "has filters of shape .* in 5 groups"),
     ("one over F", GAP + [("Div", ["two", "F"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
