@@ -61,7 +61,7 @@ def test_fits_80_columns_with_all_there_is_to_say(tmp_path, capsys):
 
 
 def test_a_max_pooled_network_is_explained_by_its_own_identity(tmp_path, photo, capsys):
-    nodes = networks.BODY + [("GlobalMaxPool", ["f"], "p"), networks.GAP[1]] + networks.GEMM
+    nodes = networks.BODY + [("GlobalMaxPool", ["f"], "pooled"), networks.GAP[1]] + networks.GEMM
     path = networks.save(tmp_path / "gmp.onnx", nodes)
     assert main(["explain", str(photo), "--model", str(path), "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
