@@ -73,12 +73,13 @@ def _units(e, c, count=5):
     best = np.argsort(-parts)[:count]
     others = parts.sum() - parts[best].sum()
     total = "the sum; a ReLU before the pooling makes S_c" if e.form.pooled == "rectified" else "S_c, their sum"
-    where = [""] * count
+    title, where = "unit by unit:", [""] * count
     if e.form.pooled == "max":  # each unit speaks from a place of its own
+        title = "unit by unit, each at its strongest place (x, y):"
         places = [np.unravel_index(e.f[k].argmax(), e.f.shape[1:]) for k in best]
-        where = [f"   f_k is largest at (x, y) = ({x}, {y})" for y, x in places]
+        where = [f"  at ({x}, {y})" for y, x in places]
     return [
-        f"{_cut(short_name(e.classes[c]), 30)}, unit by unit:",
+        f"{_cut(short_name(e.classes[c]), 30)}, {title}",
         *(f"    k = {k:<5} w_k^c F_k = {e.w[c, k]:>7.3f} x {e.F[k]:>6.3f}  = {parts[k]:>8.3f}{place}"
           for k, place in zip(best, where)),
         f"    {f'the other {len(parts) - len(best)} units':<42} {others:>8.3f}",

@@ -72,8 +72,8 @@ def test_a_max_pooled_network_is_explained_by_its_own_identity(tmp_path, photo, 
     numbers = [float(word) for word in row.replace("=", " ").split()[-5:]]
     want = [e.S[best], e.S[best] - e.b[best], e.b[best], e.M(best).mean(), e.M(best).max()]
     assert numbers == pytest.approx(want, abs=1e-3)
-    unit = next(line for line in lines if "f_k is largest at" in line)
-    k, (x, y) = int(unit.split()[2]), eval(unit.split("(x, y) = ")[1])
+    unit = next(line for line in lines if " at (" in line)
+    k, (x, y) = int(unit.split()[2]), (int(n) for n in unit.split(" at (")[1].rstrip(")").split(","))
     assert e.f[k, y, x] == e.f[k].max() == e.F[k]
     assert "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c" in text and "no map adds up to its score" in text
     assert main(["inspect", str(path)]) == 0
