@@ -59,11 +59,11 @@ def _table(e, chosen, maps):
 
 def _max_table(e, chosen, maps):
     """For each class its score, where it comes from, and how far the map is from it."""
-    yield (f"{'c':>5}  {'class':<14} {'P_c':>7} {'S_c':>8}  =  {'sum w F':>8} {'+ b_c':>8}"
+    yield (f"{'c':>5}  {'class':<16} {'P_c':>7} {'S_c':>8}  =  {'sum w F':>8} {'+ b_c':>8}"
            f" {'mean M_c':>9} {'max M_c':>8}")
     for c, M in zip(chosen, maps):
-        title = _cut(short_name(e.classes[c]), 14)
-        yield (f"{c:>5}  {title:<14} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
+        title = _cut(short_name(e.classes[c]), 16)
+        yield (f"{c:>5}  {title:<16} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
                f" {M.mean():>9.3f} {M.max():>8.3f}")
 
 
@@ -99,8 +99,8 @@ def _verdict(e):
     if e.form.pooled == "rectified":
         return [*lines, "         It holds. The maps are approximate: the ReLU hides what speaks against."]
     if e.form.pooled == "max":
-        return [*lines, "         It holds, but no map adds up to its score: a score counts each unit once,",
-                "         where it is strongest, and a map shows it wherever it fires."]
+        return [*lines, "         It holds, but no map adds up to its score: a score counts a unit",
+                "         once, where it is strongest; a map shows it wherever it fires."]
     return [*lines, "         It holds: the maps say what the network says."]
 
 
