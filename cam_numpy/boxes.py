@@ -10,8 +10,19 @@ import numpy as np
 
 from .checks import array
 
+# what is kept of a map M, given a threshold t: the cells above a level
+RULES = {
+    # the paper: 20 % of the maximum
+    "paper": lambda M, t: t * M.max(),
+    # what many tools do: 20 % of the way from the minimum up. The paper's rule
+    # only where the minimum is 0; negative evidence lowers it, and the box grows
+    "min-max": lambda M, t: M.min() + t * (M.max() - M.min()),
+    # the paper misread: the top 20 % of the pixels, however large the object is
+    "top-pixels": lambda M, t: np.quantile(M, 1 - t),
+}
 
-def bounding_box(M, threshold=0.2, connectivity=8):
+
+def bounding_box(M, threshold=0.2, connectivity=8, rule="paper"):
     """The box around the largest part of a map above a part of its maximum.
 
     Parameters
@@ -19,15 +30,20 @@ def bounding_box(M, threshold=0.2, connectivity=8):
     M : (H, W) array
         A map; for a box in the photo's pixels, upsample it first (`upsample`).
     threshold : float
-        Kept is what exceeds ``threshold * M.max()``; 0 <= threshold < 1.
+        t, 0 <= t < 1.
     connectivity : {8, 4}
         Whether cells that touch at a corner belong together. The paper does not say.
+    rule : {"paper", "min-max", "top-pixels"}
+        What is kept: with "paper" what exceeds ``t * M.max()``, with "min-max"
+        what exceeds ``M.min() + t * (M.max() - M.min())``, with "top-pixels" the
+        part t of all cells that is largest. The last two are there to compare.
 
     Returns
     -------
     box : (int, int, int, int) or None
-        (x0, y0, x1, y1), both ends included. None where no cell is positive: a
-        map that speaks against its class everywhere shows no place for it.
+        (x0, y0, x1, y1), both ends included. None where nothing is kept; by the
+        paper's rule, where no cell is positive: a map that speaks against its
+        class everywhere shows no place for it.
 
     Raises
     ------
@@ -40,23 +56,98 @@ def bounding_box(M, threshold=0.2, connectivity=8):
     pixels) is kept, and the box covers the largest connected component. Of two
     that are equally large it is the one that comes first in reading order. The
     paper does not say whether upsampling comes first; so that is left to the
-    caller.
+    caller. The code that its authors released does something else: several
+    thresholds, and several boxes for one map.
 
     Examples
     --------
-    >>> bounding_box([[0., -2.], [0., 6.]])
+    >>> M = [[0., -2.], [0., 6.]]
+    >>> bounding_box(M)
     (1, 1, 1, 1)
+    >>> bounding_box(M, rule="min-max")  # the -2 lets the zeros in
+    (0, 0, 1, 1)
     """
     M = array("M", M, "H W")
-    if not 0 <= threshold < 1:
-        raise ValueError(f"threshold is {threshold!r}; it is a part of the map's maximum; give 0 <= threshold < 1")
-    if M.max() <= 0:
-        return None
-    # keep M_c(x, y) > t max_xy M_c(x, y), then the largest part that hangs together
-    runs, part = connected_runs(M > threshold * M.max(), connectivity)
-    cells = np.bincount(part, weights=runs[:, 2] - runs[:, 1])
-    y, start, stop = runs[part == cells.argmax()].T
-    return int(start.min()), int(y.min()), int(stop.max()) - 1, int(y.max())
+    boxes, cells, _ = component_boxes(masks_above(M, [threshold], rule), connectivity)
+    return tuple(int(side) for side in boxes[cells.argmax()]) if len(boxes) else None
+
+
+def masks_above(M, thresholds, rule="paper"):
+    """What a rule keeps of a map, for each of several thresholds.
+
+    Parameters
+    ----------
+    M : (H, W) array
+    thresholds : (T,) sequence of float
+        0 <= t < 1.
+    rule : {"paper", "min-max", "top-pixels"}
+        See `bounding_box`.
+
+    Returns
+    -------
+    masks : (T, H, W) bool array
+
+    Raises
+    ------
+    ValueError
+        There is no such rule, or a threshold is out of range.
+
+    Examples
+    --------
+    >>> masks_above(np.array([[1., 2., 4.]]), [0.2, 0.5])
+    array([[[ True,  True,  True]],
+    <BLANKLINE>
+           [[False, False,  True]]])
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule is {rule!r}; it says what of a map is kept; give one of {', '.join(RULES)}")
+    for t in thresholds:
+        if not 0 <= t < 1:
+            raise ValueError(f"threshold is {t!r}; it is a part of the map's maximum; give 0 <= threshold < 1")
+    if rule == "paper" and M.max() <= 0:
+        return np.zeros((len(thresholds), *M.shape), bool)
+    levels = np.array([RULES[rule](M, t) for t in thresholds], M.dtype)
+    return M > levels[:, None, None]
+
+
+def component_boxes(masks, connectivity=8):
+    """The boxes of all connected components of some masks.
+
+    Parameters
+    ----------
+    masks : (T, H, W) bool array
+    connectivity : {8, 4}
+
+    Returns
+    -------
+    boxes : (n, 4) int array
+        (x0, y0, x1, y1), both ends included; the components of the first mask
+        in reading order, then those of the second ...
+    cells : (n,) int array
+        How many cells each component has.
+    of : (n,) int array
+        Which mask it belongs to.
+
+    Raises
+    ------
+    ValueError
+        connectivity is neither 8 nor 4.
+    """
+    T, H, W = masks.shape
+    # all masks in one: one above another, an empty row between
+    sheet = np.zeros((T, H + 1, W), bool)
+    sheet[:, :H] = masks
+    runs, part = connected_runs(sheet.reshape(-1, W), connectivity)
+    if not len(runs):
+        return np.empty((0, 4), int), np.empty(0, int), np.empty(0, int)
+    order = np.argsort(part, kind="stable")
+    y, start, stop = runs[order].T
+    first = np.flatnonzero(np.diff(part[order], prepend=-1))  # where each component begins
+    boxes = np.stack([
+        np.minimum.reduceat(start, first), y[first] % (H + 1),
+        np.maximum.reduceat(stop, first) - 1, np.maximum.reduceat(y, first) % (H + 1),
+    ], axis=1)
+    return boxes, np.add.reduceat(stop - start, first), y[first] // (H + 1)
 
 
 def connected_runs(mask, connectivity=8):
@@ -88,21 +179,21 @@ def connected_runs(mask, connectivity=8):
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity is {connectivity!r}; cells have 4 or 8 neighbours; give 4 or 8")
     H, W = mask.shape
-    # a run starts where the mask rises and stops where it falls; with the mask laid out
-    # in one line, rows W + 2 apart, no run reaches into the next row
-    line = np.zeros((H, W + 2), np.int8)
+    # a run starts and stops where the mask changes; with the mask laid out in one
+    # line, rows W + 2 apart, no run reaches into the next row
+    line = np.zeros((H, W + 2), bool)
     line[:, 1:-1] = mask
-    step = np.diff(line.ravel(), prepend=0)
-    start, stop = np.flatnonzero(step == 1), np.flatnonzero(step == -1)
+    line = line.ravel()
+    start, stop = (np.flatnonzero(line[1:] != line[:-1]) + 1).reshape(-1, 2).T
     # the runs of the row below that a run touches are neighbours in the list, first to last
     reach = connectivity == 8  # one cell further on both sides
-    first = np.searchsorted(stop, start + W + 2 - reach, side="right")
-    last = np.searchsorted(start, stop + W + 2 + reach, side="left")
+    first = np.searchsorted(stop, start + (W + 2 - reach), side="right")
+    last = np.searchsorted(start, stop + (W + 2 + reach), side="left")
     count = np.maximum(last - first, 0)
     above = np.repeat(np.arange(len(start)), count)
-    below = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-    runs = np.stack([start // (W + 2), start % (W + 2) - 1, stop - start // (W + 2) * (W + 2) - 1], axis=1)
-    return runs, _components(len(start), above, below)
+    below = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    y = start // (W + 2)
+    return np.stack([y, start - y * (W + 2) - 1, stop - y * (W + 2) - 1], axis=1), _components(len(start), above, below)
 
 
 def _components(n, a, b):
@@ -120,17 +211,18 @@ def _components(n, a, b):
 
 
 def iou(a, b):
-    """Intersection over union of two boxes.
+    """Intersection over union of boxes.
 
     Parameters
     ----------
-    a, b : (int, int, int, int)
+    a, b : (..., 4) array of int
         (x0, y0, x1, y1), both ends included: a box has (x1 - x0 + 1) (y1 - y0 + 1)
-        pixels, the convention of the ILSVRC benchmark.
+        pixels, the convention of the ILSVRC benchmark. The axes before the last
+        are broadcast against each other.
 
     Returns
     -------
-    iou : float
+    iou : float, or (...) float array
         0 (apart) to 1 (the same).
 
     Raises
@@ -143,15 +235,16 @@ def iou(a, b):
     >>> iou((0, 0, 1, 1), (1, 1, 2, 2))  # one pixel of seven
     0.14285714285714285
     """
+    a, b = np.asarray(a), np.asarray(b)
+    pixels = []
     for name, box in (("a", a), ("b", b)):
-        if len(box) != 4 or box[2] < box[0] or box[3] < box[1]:
-            raise ValueError(f"box {name} is {tuple(box)}; a box is (x0, y0, x1, y1), both ends included; "
+        sides = box[..., 2:] - box[..., :2] + 1 if box.shape[-1:] == (4,) else np.zeros(1)
+        if (sides < 1).any():
+            wrong = box if box.ndim == 1 else box.reshape(-1, box.shape[-1])[(sides < 1).any(axis=-1).argmax()]
+            raise ValueError(f"box {name} is {tuple(wrong.tolist())}; a box is (x0, y0, x1, y1), both ends included; "
                              "give x0 <= x1 and y0 <= y1")
-    width = min(a[2], b[2]) - max(a[0], b[0]) + 1
-    height = min(a[3], b[3]) - max(a[1], b[1]) + 1
-    common = max(0, width) * max(0, height)
-    return common / (_pixels(a) + _pixels(b) - common)
-
-
-def _pixels(box):
-    return (box[2] - box[0] + 1) * (box[3] - box[1] + 1)
+        pixels.append(sides[..., 0] * sides[..., 1])
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
+    common = np.maximum(sides, 0).prod(axis=-1)
+    shared = common / (pixels[0] + pixels[1] - common)
+    return float(shared) if shared.ndim == 0 else shared

@@ -59,11 +59,11 @@ def _table(e, chosen, maps):
 
 def _max_table(e, chosen, maps):
     """For each class its score, where it comes from, and how far the map is from it."""
-    yield (f"{'c':>5}  {'class':<16} {'P_c':>7} {'S_c':>8}  =  {'sum w F':>8} {'+ b_c':>8}"
+    yield (f"{'c':>5}  {'class':<15} {'P_c':>7} {'S_c':>8}  =  {'sum w F':>8} {'+ b_c':>8}"
            f" {'mean M_c':>9} {'max M_c':>8}")
     for c, M in zip(chosen, maps):
-        title = _cut(short_name(e.classes[c]), 16)
-        yield (f"{c:>5}  {title:<16} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
+        title = _cut(short_name(e.classes[c]), 15)
+        yield (f"{c:>5}  {title:<15} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
                f" {M.mean():>9.3f} {M.max():>8.3f}")
 
 
