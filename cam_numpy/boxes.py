@@ -78,6 +78,7 @@ def masks_above(M, thresholds, rule="paper"):
     Parameters
     ----------
     M : (H, W) array
+        NaN where the network did not look; that is not kept.
     thresholds : (T,) sequence of float
         0 <= t < 1.
     rule : {"paper", "min-max", "top-pixels"}
@@ -104,10 +105,12 @@ def masks_above(M, thresholds, rule="paper"):
     for t in thresholds:
         if not 0 <= t < 1:
             raise ValueError(f"threshold is {t!r}; it is a part of the map's maximum; give 0 <= threshold < 1")
-    if rule == "paper" and M.max() <= 0:
+    seen = M[~np.isnan(M)]
+    if rule == "paper" and seen.max() <= 0:
         return np.zeros((len(thresholds), *M.shape), bool)
-    levels = np.array([RULES[rule](M, t) for t in thresholds], M.dtype)
-    return M > levels[:, None, None]
+    levels = np.array([RULES[rule](seen, t) for t in thresholds], M.dtype)
+    with np.errstate(invalid="ignore"):  # comparing NaN, in older NumPy
+        return M > levels[:, None, None]
 
 
 def component_boxes(masks, connectivity=8):

@@ -199,7 +199,7 @@ def check_labels(path):
     path : path
         LABELS once fetched: lines such as "n01440764 tench, Tinca tinca".
     """
-    names = read_labels(path)
+    names, _ = read_labels(path)
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     numbered = sum(bool(re.match(r"n[0-9]{8} \S", line)) for line in lines)
     if not len(names) == len(lines) == numbered == 1000:

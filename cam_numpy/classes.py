@@ -65,18 +65,58 @@ def find_class(classes, wanted):
                      + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
 
 
+class ClassFinder:
+    """From a data set's labels to a network's classes.
+
+    A label may be a WordNet id, the name of a class, or its index. Where the
+    network has no names at all and as many classes as the data set has labels,
+    they are taken to be in the same order.
+
+    Parameters
+    ----------
+    network : Network
+    labels : list of str or None
+        The data set's, in its own order, if it has one.
+
+    Attributes
+    ----------
+    assumed : str or None
+        What is taken for granted.
+    """
+
+    def __init__(self, network, labels):
+        self.network, self.assumed = network, None
+        wnids = network.wnids if network.wnids and len(network.wnids) == len(network.classes) else []
+        self.known = {wnid: c for c, wnid in enumerate(wnids)}
+        if labels and not network.named and len(labels) == len(network.classes):
+            self.known = {label: c for c, label in enumerate(labels)}
+            self.assumed = "the network's classes are taken to be in the order of the data set's"
+
+    def __call__(self, label):
+        """The class of a label; an InputError where the network has none of that kind."""
+        if label not in self.known:
+            try:
+                self.known[label] = find_class(self.network.classes, label)
+            except InputError as error:
+                raise InputError(f"the label {label!r} names no class of {self.network.name}: {error}") from None
+        return self.known[label]
+
+
 def read_labels(path):
     """The names of the classes from a text file.
 
     Parameters
     ----------
     path : path
-        UTF-8, one class a line, in the order of the scores. A WordNet id in
-        front ("n01440764 tench, Tinca tinca") is left out.
+        UTF-8, one class a line, in the order of the scores; a WordNet id may be
+        in front: "n01440764 tench, Tinca tinca".
 
     Returns
     -------
     names : list of str
+        Without the ids.
+    wnids : list of str, or None
+        The ids, where each line has one.
 
     Raises
     ------
@@ -88,4 +128,6 @@ def read_labels(path):
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise InputError(f"--labels {path} cannot be read ({reason}); give a text file, one name per line") from None
-    return [re.sub(r"^n\d{8}\s+", "", line.strip()) for line in lines if line.strip()]
+    found = [re.fullmatch(r"(?:(n\d{8})(?:\s+|$))?(.*)", line.strip()).groups() for line in lines if line.strip()]
+    wnids = [wnid for wnid, _ in found]
+    return [name or wnid for wnid, name in found], wnids if wnids and all(wnids) else None

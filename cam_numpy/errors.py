@@ -1,5 +1,9 @@
 """The error of a user's input, as opposed to a bug of ours."""
 
+from __future__ import annotations
+
+import sys
+
 
 class InputError(ValueError):
     """Something given cannot be used: what, what was given, what to do, in one line."""
@@ -22,3 +26,9 @@ class NotCamable(InputError):
 
     def __str__(self):
         return f"CAM does not apply to {self.model}: {self.reason}"
+
+
+def complain(error):
+    """Print an error of the user's input; returns the exit status that goes with it."""
+    print(f"cam-numpy: {error}", file=sys.stderr)
+    return 2

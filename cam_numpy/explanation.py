@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from .cam import class_activation_map, class_scores, global_average_pool, global_max_pool, softmax
-from .errors import InputError
 from .head import Form
 from .network import load
 from .photo import read_photo
@@ -91,8 +90,10 @@ def explain(photo, network=None):
     Raises
     ------
     InputError
-        The photo cannot be read, or the network's own scores are not what its
-        maps say: then Eq. 2 does not describe it.
+        The photo cannot be read.
+    NotCamable
+        The network's own scores are not what its maps say: then Eq. 2 does not
+        describe it.
 
     Examples
     --------
@@ -105,10 +106,7 @@ def explain(photo, network=None):
     photo = read_photo(photo)
     seen = network.see(photo)
     f, w, b = seen.f, network.w, network.b
-    try:
-        error = network.check_scores(f, seen.S)
-    except ValueError as refused:
-        raise InputError(f"CAM does not describe {network.name}: {refused}") from None
+    error = network.check_scores(f, seen.S)
     F = global_max_pool(f) if network.form.pooled == "max" else global_average_pool(f)
     S = seen.S if network.form.pooled == "rectified" else class_scores(F, w, b)
     P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)

@@ -108,6 +108,10 @@ class Network:
         against: the rows of w and b are -w, w and -b, b.
     classes : list of str
         The name of each class.
+    named : bool
+        Whether these names are known, or "class 0", "class 1" ...
+    wnids : list of str, or None
+        The WordNet id of each class, where known.
     preprocessing : Preprocessing
     form : Form
         How it gets from f to S, and which identity holds.
@@ -134,7 +138,10 @@ class Network:
         self._session = _session(data, self.path)
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
         self._classifier = None  # w, b and whether there is a single score: read in the first run
-        self._names = _named(self.metadata) if labels is None else read_labels(labels)
+        if labels is None:
+            self._names, self.wnids = (_listed(self.metadata, key) for key in ("classes", "wnids"))
+        else:
+            self._names, self.wnids = read_labels(labels)
         if self._names is None:
             self.assumed.append("the names of the classes are not known (--labels FILE)")
 
@@ -195,12 +202,19 @@ class Network:
 
         Raises
         ------
-        ValueError
+        NotCamable
             The maps do not add up to the scores.
         """
         # as a part of max |S|: what the rounding of the network's own arithmetic explains
         tolerance = 1e-2 if self._input.type == "tensor(float16)" else 1e-4
-        return check_scores(f, self.w, self.b, S, tolerance, self.form.pooled)
+        try:
+            return check_scores(f, self.w, self.b, S, tolerance, self.form.pooled)
+        except ValueError as refused:
+            raise NotCamable(str(refused), self.name) from None
+
+    @property
+    def named(self):
+        return self._names is not None
 
     @cached_property
     def classes(self):
@@ -304,10 +318,10 @@ class Network:
         return f
 
 
-def _named(metadata):
-    """The names of the classes in a file of ours; None where it has no list of them."""
+def _listed(metadata, key):
+    """A list of texts in the metadata of a file of ours; None where there is none."""
     try:
-        names = json.loads(metadata.get("classes", "null"))
+        names = json.loads(metadata.get(key, "null"))
     except ValueError:
         return None
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None

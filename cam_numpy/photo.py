@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from pathlib import Path
 
@@ -85,3 +86,14 @@ def _rgb(image, name):
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def portrait():
+    """Grace Hopper (512 x 600, public domain), found without importing matplotlib."""
+    found = importlib.util.find_spec("matplotlib")
+    if found and found.origin:
+        path = Path(found.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+        if path.is_file():
+            return str(path)
+    raise InputError("no photo given, and this matplotlib comes without its sample portrait; "
+                     "give a photo: cam-numpy explain PHOTO")

@@ -21,14 +21,14 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
 from cam_numpy import check_scores, class_activation_map, class_scores, global_average_pool, load, softmax
-from cam_numpy.__main__ import _portrait
+from cam_numpy.photo import portrait
 from cam_numpy.photo import read_photo
 
 
 def main():
     print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
           + ", ".join(f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "pillow", "matplotlib")))
-    photo = read_photo(_portrait())
+    photo = read_photo(portrait())
     with tempfile.TemporaryDirectory() as folder:
         one_photo("the shipped network", load(), photo)
         one_photo("a network of ResNet-18's size", load(resnet18(Path(folder) / "resnet18.onnx")), photo)

@@ -243,7 +243,7 @@ def test_ctrl_c_is_no_traceback(run, photo, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cam_numpy.__main__._explain_one", interrupted)
+    monkeypatch.setattr("cam_numpy.commands.explain._explain_one", interrupted)
     status, _, noise = run(photo)
     assert status == 130 and noise == "cam-numpy: interrupted\n"
 

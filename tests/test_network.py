@@ -154,7 +154,7 @@ def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
     """The identity is checked on every run, against the network's own output."""
     network = load(small)
     monkeypatch.setattr(network, "_classifier", (network.w, network.b + 0.01, False))
-    with pytest.raises(InputError, match="CAM does not describe small.onnx: the maps do not add up"):
+    with pytest.raises(InputError, match="CAM does not apply to small.onnx: the maps do not add up"):
         explain(scene(16, 16), network)
 
 
@@ -191,7 +191,7 @@ def test_a_gather_may_flatten_but_not_mix_the_units(tmp_path, order, right):
     if right:
         explain(scene(16, 16), network)
     else:
-        with pytest.raises(InputError, match="CAM does not describe n.onnx: the maps do not add up"):
+        with pytest.raises(InputError, match="CAM does not apply to n.onnx: the maps do not add up"):
             explain(scene(16, 16), network)
 
 

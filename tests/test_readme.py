@@ -35,8 +35,9 @@ def test_the_output_in_the_readme_is_the_commands_own(tmp_path):
 
 
 def test_the_file_map_names_every_module():
-    modules = {path.name for path in (ROOT / "cam_numpy").glob("*.py")} - {"__init__.py"}
-    assert modules == set(re.findall(r"^    (\w+\.py) ", README, re.M))
+    folder = ROOT / "cam_numpy"
+    modules = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if path.stem != "__init__"}
+    assert modules == set(re.findall(r"^    ([\w/]+\.py) ", README, re.M))
 
 
 def test_every_file_that_the_readme_points_to_is_there():

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cam_numpy import check_scores, class_activation_map, explain
-from cam_numpy.__main__ import _portrait
+from cam_numpy.photo import portrait
 from tests.conftest import scene
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -71,14 +71,14 @@ def test_the_card_describes_this_very_file(shipped):
 def test_the_portrait_is_explained(shipped):
     if not util.find_spec("matplotlib"):
         pytest.skip("needs matplotlib's sample portrait")
-    e = explain(_portrait(), shipped)
+    e = explain(portrait(), shipped)
     assert e.photo.size == (512, 600) and e.f.shape == (256, 14, 12) and e.view.whole
     assert e.P.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_mirroring_the_photo_mirrors_the_map_nearly(shipped):
     """The network is trained with flips: the map of a mirrored photo is about the mirrored map."""
-    photo = Image.open(_portrait())
+    photo = Image.open(portrait())
     e = explain(photo, shipped)
     mirrored = explain(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), shipped)
     c = int(e.ranking[0])

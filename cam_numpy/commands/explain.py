@@ -1,0 +1,165 @@
+"""`cam-numpy explain`: what did the network see in a photo, and where?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from ..errors import InputError, complain
+from .options import add_model_options, count, network_of
+
+EXAMPLES = """\
+examples:
+  cam-numpy explain                          the portrait that matplotlib ships
+  cam-numpy explain cat.jpg dog.jpg          two photos, the network opened once
+  cam-numpy explain cat.jpg --class tabby    where is the evidence for "tabby"?
+  cam-numpy explain cat.jpg --plain          the overlay alone, at the photo's size
+  cam-numpy explain cat.jpg --save-arrays    f, F, w, b, S, P and M as cat.cam.npz
+  cam-numpy explain cat.jpg --model my.onnx --labels names.txt
+"""
+MOST_PANELS = 7  # maps in one figure
+
+
+def add_parser(commands):
+    explain = commands.add_parser(
+        "explain",
+        help="show what the network saw in a photo, and every equation with its numbers",
+        description="Print the paper's computation for each photo with its numbers, and draw the "
+        "photo with the maps of its best classes to <stem>.cam.png.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("photos", nargs="*", metavar="PHOTO", help="default: the portrait that matplotlib ships")
+    explain.add_argument("--model", metavar="MODEL",
+                         help="an ONNX file, or a name that `cam-numpy fetch` knows (default: cam_numpy's own)")
+    add_model_options(explain)
+    explain.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
+                         help="the classes to map, instead of the best ones")
+    explain.add_argument("--top", type=count, default=3, metavar="N", help="how many of the best (default: 3)")
+    explain.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    explain.add_argument("--plain", action="store_true",
+                         help="write only the overlay of the best (or each named) class, at the photo's size")
+    explain.add_argument("--colors", choices=("inferno", "jet", "diverging"), default="inferno",
+                         help="the colour map: jet is the paper's, diverging sets off negative evidence")
+    explain.add_argument("--json", action="store_true", help="print one JSON object per photo instead of text")
+    explain.add_argument("--save-arrays", action="store_true", help="write the arrays to <stem>.cam.npz")
+    explain.set_defaults(command=_explain)
+
+
+def _explain(options):
+    from ..network import load
+    from ..photo import portrait
+
+    photos = options.photos or [portrait()]
+    out = _folder(options.out)
+    path, told = network_of(options)
+    network = load(path, **told)
+    named = _named(network, options.classes or [])
+    status, stems = 0, set()
+    for i, photo in enumerate(photos, 1):
+        if len(photos) > 1:
+            print(f"[{i}/{len(photos)}] {photo}", file=sys.stderr, flush=True)
+        try:
+            _explain_one(Path(photo), network, named, out / _free(Path(photo).stem, stems), options)
+        except InputError as error:
+            status = complain(error)
+    return status
+
+
+def _explain_one(photo, network, named, target, options):
+    """Explain one photo; `target` is where to write, less the endings."""
+    from ..explanation import explain
+
+    explanation = explain(photo, network)
+    chosen = named or [int(c) for c in explanation.ranking[: options.top]]
+    if options.plain:
+        files = _write_overlays(explanation, chosen if named else chosen[:1], target, options.colors)
+    else:
+        files = [_write_figure(explanation, chosen[:MOST_PANELS], target, photo.name, options.colors)]
+    if options.save_arrays:
+        files.append(_write_arrays(explanation, target))
+    names = [str(file) for file in files]
+    if options.json:
+        from ..report import as_dict
+
+        print(json.dumps(as_dict(explanation, chosen, str(photo), names)), flush=True)
+    else:
+        from ..report import as_text
+
+        print(as_text(explanation, chosen, photo.name))
+        if not options.plain and len(chosen) > MOST_PANELS:
+            names[0] += f" (the first {MOST_PANELS} of these classes)"
+        print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
+
+
+def _folder(name):
+    out = Path(name)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error.strerror}); give another folder") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {out} may not be written to; give another folder")
+    return out
+
+
+def _named(network, wanted):
+    """The indices of the classes asked for, each once."""
+    from ..classes import find_class
+
+    for name in wanted:
+        if Path(name).suffix and Path(name).is_file():
+            raise InputError(f"--class {name} is a file; give the photos before --class")
+    return list(dict.fromkeys(find_class(network.classes, name) for name in wanted))
+
+
+def _free(stem, taken):
+    """The stem, numbered where an earlier photo of this run has it already."""
+    name, n = stem, 1
+    while name.casefold() in taken:
+        n += 1
+        name = f"{stem}-{n}"
+    taken.add(name.casefold())
+    return name
+
+
+def _write_figure(explanation, chosen, target, name, colors):
+    from ..figure import draw
+    from ..output import whole_file
+
+    path = target.with_name(f"{target.name}.cam.png")
+    with whole_file(path) as unfinished:
+        draw(explanation, chosen, unfinished, name, colors)
+    return path
+
+
+def _write_overlays(explanation, chosen, target, colors):
+    from ..heatmap import overlay, scale_of
+    from ..output import PNG_LEVEL, whole_file
+
+    scale, files = scale_of(explanation.M(chosen), colors), []
+    for c in chosen:
+        which = f".{c}" if len(chosen) > 1 else ""
+        path = target.with_name(f"{target.name}{which}.cam.png")
+        picture = overlay(explanation.photo, explanation.view.lay(explanation.M(c)), scale, colors)
+        with whole_file(path) as unfinished:
+            picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
+        files.append(path)
+    return files
+
+
+def _write_arrays(explanation, target):
+    import numpy as np
+
+    from ..cam import class_activation_maps
+    from ..output import whole_file
+
+    e = explanation
+    path = target.with_name(f"{target.name}.cam.npz")
+    M = class_activation_maps(e.f, e.w)
+    with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez(file, f=e.f, F=e.F, w=e.w, b=e.b, S=e.S, P=e.P, M=M, classes=np.array(e.classes))
+    return path

@@ -1,0 +1,50 @@
+"""`cam-numpy models` and `cam-numpy fetch`: public networks."""
+
+from __future__ import annotations
+
+import sys
+
+
+def add_parser(commands):
+    models = commands.add_parser("models", help="list the public networks that can be fetched")
+    models.set_defaults(command=_models)
+    fetch = commands.add_parser("fetch", help="download public networks, so that --model NAME works")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="as `cam-numpy models` lists them")
+    fetch.set_defaults(command=_fetch)
+
+
+def _models(options):
+    from ..catalogue import MODELS, cache_folder, is_fetched
+
+    print(f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched")
+    for model in MODELS.values():
+        print(f"{model.name:<20}{model.bytes / 1e6:>7.1f} MB  {model.form:<12}{model.licence:<14}"
+              f"{'yes' if is_fetched(model) else 'no'}")
+    print(f"\nThe ONNX Model Zoo's, for the 1000 classes of ImageNet; kept in\n{cache_folder()}")
+    return 0
+
+
+def _fetch(options):
+    from ..catalogue import LABELS, find_model
+    from ..download import fetch_file
+
+    for file in [*map(find_model, options.names), LABELS]:
+        path = fetch_file(file, _progress(file.name))
+        print(f"{file.name}: {path}", flush=True)
+    return 0
+
+
+def _progress(name):
+    """A line that counts up, where somebody watches it."""
+    if not sys.stderr.isatty():
+        return None
+    shown = [-1]
+
+    def progress(done, total):
+        percent = 100 * done // total
+        if percent != shown[0]:
+            end = "\n" if done == total else ""
+            print(f"\r{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB, {percent}% ", end=end, file=sys.stderr, flush=True)
+            shown[0] = percent
+
+    return progress

@@ -1,0 +1,138 @@
+"""Measure how well maps localise, on all pictures of a data set, on all cores."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .cam import class_activation_map
+from .classes import ClassFinder
+from .errors import InputError
+from .localisation import ROW, THRESHOLD, measure
+from .occlusion import occlusion_map
+
+METHODS = ("cam", "occlusion")
+
+
+@dataclass
+class Evaluation:
+    """What was measured, so far.
+
+    Attributes
+    ----------
+    total : int
+        How many pictures were to be measured.
+    rows : (N,) array of dtype ROW
+        One for each picture measured, in the order of the data set.
+    failures : list of str
+        What was wrong with the pictures that could not be measured.
+    seconds : float
+    """
+
+    total: int
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, ROW))
+    failures: list = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def done(self):
+        """How many pictures were looked at."""
+        return len(self.rows) + len(self.failures)
+
+    @property
+    def partial(self):
+        """Whether it was interrupted."""
+        return self.done < self.total
+
+
+def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None, workers=None,
+             progress=None):
+    """Measure a network on the pictures of a data set.
+
+    Parameters
+    ----------
+    dataset : DataSet
+        From `cam_numpy.datasets.open_dataset`.
+    network : Network
+        Best opened with ``threads=1``: every core works at a picture of its own.
+    method : {"cam", "occlusion"}
+        Where the map comes from: Eq. 2, or `occlusion_map`.
+    rule, threshold : str, float
+        Of the box that is reported; see `cam_numpy.bounding_box`.
+    limit : int, optional
+        So many pictures at most, spread evenly over the data set.
+    workers : int, optional
+        Threads; by default as many as there are cores.
+    progress : callable, optional
+        Called with the evaluation as it grows, after each picture.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        After Ctrl-C what was measured until then.
+
+    Raises
+    ------
+    InputError
+        The network's scores are not what its maps say, or not one picture could
+        be measured.
+    """
+    if method not in METHODS:
+        raise InputError(f"method is {method!r}; it says where the map comes from; give cam or occlusion")
+    total = len(dataset) if limit is None else min(limit, len(dataset))
+    chosen = [i * len(dataset) // total for i in range(total)]
+    class_of = ClassFinder(network, dataset.labels)
+    workers = workers or os.cpu_count() or 1
+    evaluation, rows, began = Evaluation(total), np.empty(total, ROW), time.monotonic()
+
+    def one(i):
+        try:
+            case = dataset[i]
+            c = class_of(case.label)
+        except InputError as error:
+            return str(error)
+        row = _measured(case, c, network, method, threshold, rule)
+        row["picture"] = i
+        return row
+
+    network.w  # read once, before several threads ask for it
+    pool, waiting = ThreadPoolExecutor(workers), deque()
+    try:
+        for n in range(total + 2 * workers):  # a few pictures ahead, not all of them at once
+            if n < total:
+                waiting.append(pool.submit(one, chosen[n]))
+            if waiting and (n >= 2 * workers or n >= total):
+                result = waiting.popleft().result()
+                if isinstance(result, str):
+                    evaluation.failures.append(result)
+                else:
+                    rows[len(evaluation.rows)] = result
+                    evaluation.rows = rows[: len(evaluation.rows) + 1]
+                evaluation.seconds = time.monotonic() - began
+                if progress:
+                    progress(evaluation)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if evaluation.failures and not len(evaluation.rows):
+        raise InputError(f"not one of {evaluation.done} pictures could be measured; the first: {evaluation.failures[0]}")
+    return evaluation
+
+
+def _measured(case, c, network, method, threshold, rule):
+    """The row of one picture whose true class is c."""
+    seen = network.see(case.photo)
+    network.check_scores(seen.f, seen.S)
+    if method == "cam":
+        M = class_activation_map(seen.f, network.w, c)
+    else:
+        M = occlusion_map(case.photo, network, c)
+    row = measure(M, seen.view, case.boxes, threshold, rule)
+    row["rank"] = (seen.S > seen.S[c]).sum()
+    return row

@@ -1,0 +1,282 @@
+"""Section 3 of the paper: does the map show where the object is?
+
+One picture is measured into one row of numbers (`measure`), many rows into the
+error measures of the paper and of later benchmarks (`summarise`). No network and
+no file is needed here: what comes in is a map, true boxes and a rank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .boxes import component_boxes, iou, masks_above
+
+THRESHOLD = 0.2  # the paper's
+CURVE = np.arange(20) / 20  # thresholds t = 0, 0.05 ... 0.95 of the curve
+DELTAS = (0.3, 0.5, 0.7)  # the overlaps that MaxBoxAccV2 asks for
+LONGEST = 224  # pixels of the long side on which boxes are looked for
+CENTRE = 0.8  # of each side: the centre box
+
+ROW = np.dtype([
+    ("picture", np.int32),  # its number in the data set
+    ("rank", np.int32),  # how many classes score above the true one
+    ("known", np.float32),  # IoU of the true class's box, at the threshold reported
+    ("largest", np.float32, CURVE.shape),  # the same, at each threshold of the curve
+    ("any", np.float32, CURVE.shape),  # IoU of the best of all components' boxes, likewise
+    ("whole", np.float32),  # IoU of the whole image
+    ("centre", np.float32),  # IoU of the centre box
+])
+
+
+def photo_boxes(M, view, thresholds, rule="paper"):
+    """All boxes of a map at several thresholds, in the photo's pixels.
+
+    The map is laid onto the photo first, at its own size, or, where that is
+    larger, at 224 pixels on the long side; boxes are found there.
+
+    Parameters
+    ----------
+    M : (H, W) array
+    view : View
+        Which part of the photo the map covers.
+    thresholds : (T,) sequence of float
+    rule : str
+        See `bounding_box`.
+
+    Returns
+    -------
+    boxes : (n, 4) int array
+        (x0, y0, x1, y1), both ends included.
+    cells : (n,) int array
+        The size of each component.
+    of : (n,) int array
+        Which threshold it belongs to.
+    """
+    shrink = max(1, max(view.photo) / LONGEST)
+    grid = tuple(max(1, round(side / shrink)) for side in view.photo)
+    boxes, cells, of = component_boxes(masks_above(view.lay(M, grid), thresholds, rule))
+    if grid != view.photo:
+        pixel = np.array([*view.photo, *view.photo]) / [*grid, *grid]
+        boxes = boxes + [0, 0, 1, 1]  # from the first and last cell to the edges
+        boxes = np.rint(boxes * pixel).astype(int) - [0, 0, 1, 1]
+        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
+    return boxes, cells, of
+
+
+def photo_box(M, view, threshold=THRESHOLD, rule="paper"):
+    """The box of the largest component in the photo's pixels, or None where there is none.
+
+    Parameters
+    ----------
+    M : (H, W) array
+    view : View
+    threshold : float
+    rule : str
+        See `bounding_box`.
+
+    Returns
+    -------
+    box : (int, int, int, int) or None
+    """
+    boxes, cells, _ = photo_boxes(M, view, [threshold], rule)
+    return tuple(int(side) for side in boxes[cells.argmax()]) if len(boxes) else None
+
+
+def measure(M, view, true_boxes, threshold=THRESHOLD, rule="paper"):
+    """What one picture says of a map of its true class: a row, less picture and rank.
+
+    Parameters
+    ----------
+    M : (H, W) array
+        The map of the true class.
+    view : View
+    true_boxes : (B, 4) array of int
+        B >= 1; the best overlap with any of them counts.
+    threshold : float
+        Of the box that is reported as "known".
+    rule : str
+        See `bounding_box`.
+
+    Returns
+    -------
+    row : () array of dtype ROW
+    """
+    row = np.zeros((), ROW)
+    true_boxes = np.asarray(true_boxes)
+    boxes, cells, of = photo_boxes(M, view, [threshold, *CURVE], rule)
+    # no box at a threshold leaves the IoU at 0
+    largest, best = np.zeros(1 + len(CURVE)), np.zeros(1 + len(CURVE))
+    if len(boxes):
+        overlap = iou(boxes[:, None], true_boxes[None]).max(axis=1)  # (n, 4), (B, 4) -> (n,)
+        np.maximum.at(best, of, overlap)
+        first = np.lexsort((-cells, of))  # of each threshold the largest component comes first
+        which, position = np.unique(of[first], return_index=True)
+        largest[which] = overlap[first[position]]
+    row["known"], row["largest"], row["any"] = largest[0], largest[1:], best[1:]
+    row["whole"] = iou(whole_image(view.photo), true_boxes).max()
+    row["centre"] = iou(centre_box(view.photo), true_boxes).max()
+    return row
+
+
+def whole_image(photo):
+    """The box of all of a photo of size (width, height)."""
+    return 0, 0, photo[0] - 1, photo[1] - 1
+
+
+def centre_box(photo):
+    """The box in the middle of a photo, CENTRE of each side."""
+    width, height = (max(1, round(CENTRE * side)) for side in photo)
+    left, top = (photo[0] - width) // 2, (photo[1] - height) // 2
+    return left, top, left + width - 1, top + height - 1
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of the summary.
+
+    Attributes
+    ----------
+    key : str
+        For machines.
+    name : str
+        For people.
+    definition : str
+        In one line.
+    value : float
+        A part of 1.
+    interval : (float, float)
+        The 95 % interval.
+    whole, centre : float or None
+        The same for the whole image and for the centre box instead of the map's.
+    thresholds : tuple of float
+        What was chosen, on the other half of the pictures.
+    """
+
+    key: str
+    name: str
+    definition: str
+    value: float
+    interval: tuple
+    whole: float | None = None
+    centre: float | None = None
+    thresholds: tuple = ()
+
+
+def summarise(rows):
+    """The error measures of many pictures.
+
+    Parameters
+    ----------
+    rows : (N,) array of dtype ROW
+        N >= 2, in the order of the data set.
+
+    Returns
+    -------
+    measures : list of Measure
+
+    Notes
+    -----
+    Section 3.2 and the ILSVRC benchmark: the error of a picture with k guesses is
+    min_j max(d_j, f_j), d_j = 0 where guess j is the true class, f_j = 0 where
+    its box overlaps a true box by IoU >= 0.5. One class is true, so the guess
+    that counts is the true class's, if it is among the k, and its box is that of
+    the true class's map.
+
+    MaxBoxAcc and MaxBoxAccV2: Choe et al., "Evaluating Weakly Supervised Object
+    Localization Methods Right", CVPR 2020, and its extension of 2020. Their
+    threshold is the best one for the pictures reported; here it is chosen on
+    each half of the pictures (every other one) and reported on the other half.
+    """
+    first, five = rows["rank"] < 1, rows["rank"] < 5
+    located = {name: rows[name] >= 0.5 for name in ("known", "whole", "centre")}
+    measures = [
+        _share("top1_classification_error", "classification error, top-1",
+               "the true class does not have the highest score", ~first),
+        _share("top5_classification_error", "classification error, top-5",
+               "the true class is not among the five best", ~five),
+        _share("top1_localisation_error", "localisation error, top-1",
+               "the best class is wrong, or its box has IoU < 0.5 with every true box",
+               *(~(first & located[name]) for name in located)),
+        _share("top5_localisation_error", "localisation error, top-5",
+               "no class of the five best is both right and has a box of IoU >= 0.5",
+               *(~(five & located[name]) for name in located)),
+        _share("gt_known", "GT-known localisation",
+               "the box of the true class's map has IoU >= 0.5 with a true box", *located.values()),
+    ]
+    hits, chosen = _chosen_on_the_other_half(rows["largest"] >= 0.5)
+    measures.append(_share("max_box_acc", "MaxBoxAcc",
+                           "GT-known at the threshold that is best on the other half of the pictures",
+                           hits, located["whole"], located["centre"], thresholds=chosen))
+    parts = [_chosen_on_the_other_half(rows["any"] >= delta) for delta in DELTAS]
+    measures.append(_share("max_box_acc_v2", "MaxBoxAccV2",
+                           "the same with any component's box, averaged over IoU >= 0.3, 0.5 and 0.7",
+                           np.mean([hits for hits, _ in parts], axis=0),
+                           *(np.mean([rows[name] >= d for d in DELTAS], axis=0) for name in ("whole", "centre")),
+                           thresholds=tuple(t for _, chosen in parts for t in chosen)))
+    return measures
+
+
+def _chosen_on_the_other_half(hits):
+    """Each picture's hit at the threshold that is best for the other half: (N, T) -> (N,), two thresholds."""
+    out, chosen = np.zeros(len(hits), bool), []
+    for half in (0, 1):
+        best = int(hits[1 - half :: 2].mean(axis=0).argmax())
+        out[half::2] = hits[half::2, best]
+        chosen.append(float(CURVE[best]))
+    return out, tuple(chosen)
+
+
+def _share(key, name, definition, values, whole=None, centre=None, thresholds=()):
+    """The mean of 0..1 values as a Measure."""
+    baselines = (None if other is None else float(np.mean(other)) for other in (whole, centre))
+    return Measure(key, name, definition, float(np.mean(values)), interval(values), *baselines, thresholds)
+
+
+def interval(values, z=1.959964):
+    """The 95 % interval of a mean of numbers from 0 to 1.
+
+    Parameters
+    ----------
+    values : (N,) array
+        Of 0 and 1, or of anything between.
+    z : float
+        Standard errors to each side.
+
+    Returns
+    -------
+    interval : (float, float)
+
+    Notes
+    -----
+    Wilson's score interval (1927), which is right for hits and misses, also near
+    0 and 1; for numbers in between it is a little too wide.
+
+    Examples
+    --------
+    >>> interval(np.array([1, 0]))
+    (0.094528..., 0.905471...)
+    """
+    n, p = len(values), float(np.mean(values))
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return float(middle - reach), float(middle + reach)
+
+
+def curve(rows):
+    """How good each threshold would be, on all pictures: for drawing, not for choosing.
+
+    Parameters
+    ----------
+    rows : (N,) array of dtype ROW
+
+    Returns
+    -------
+    table : dict of str to (T,) array
+        "threshold"; "largest", the part of the pictures whose largest component's
+        box has IoU >= 0.5; "any 0.3", "any 0.5" and "any 0.7", the same for the
+        best component and each IoU of MaxBoxAccV2.
+    """
+    table = {"threshold": CURVE, "largest": (rows["largest"] >= 0.5).mean(axis=0)}
+    return {**table, **{f"any {delta}": (rows["any"] >= delta).mean(axis=0) for delta in DELTAS}}
