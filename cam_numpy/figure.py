@@ -18,6 +18,7 @@ SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its ma
 TALLEST, NARROWEST = 4.2, 2.1  # inches, of a panel; a narrower one still gets this room, for its text
 TITLE, GAP, FOOT, BAR = 0.62, 0.25, 0.42, 1.15  # inches
 INK, FAINT = "#222222", "#6b6b6b"
+BOX, TRUE_BOX = "#35e0ff", "#ffffff"  # the map's box; the true one is dashed
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Layout:
         return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
-def draw(explanation, chosen, path, name="", colors="inferno"):
+def draw(explanation, chosen, path, name="", colors="inferno", boxes=None, true_boxes=()):
     """Draw the photo and the maps of some classes, on one common scale.
 
     Parameters
@@ -87,6 +88,10 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
     name : str
         What the photo is called.
     colors : {"inferno", "jet", "diverging"}
+    boxes : list, optional
+        The box of each class in the photo's pixels (x0, y0, x1, y1), or None.
+    true_boxes : list
+        Likewise, to be drawn on every panel.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -104,14 +109,22 @@ def draw(explanation, chosen, path, name="", colors="inferno"):
     photo = explanation.photo.resize(pixels, Image.Resampling.BILINEAR)
     letters = int(layout.room / 0.085)
     seen = "the network sees all of it" if explanation.view.whole else "grey: not seen by the network"
-    _panel(axes(layout.place(0)), photo, _cut(name or "photo", letters), seen, color=FAINT)
+    scale_of_box = np.array([*pixels, *pixels]) / [*explanation.photo.size, *explanation.photo.size]
+
+    def panel(i, picture, *texts, box=None, **options):
+        place = axes(layout.place(i))
+        _panel(place, picture, *texts, **options)
+        draw_boxes(place, box, true_boxes, scale_of_box)
+
+    panel(0, photo, _cut(name or "photo", letters), seen, color=FAINT)
 
     maps = explanation.M(chosen)
     scale = scale_of(maps, colors)
     for i, (c, M) in enumerate(zip(chosen, maps), 1):
         picture = overlay(photo, explanation.view.lay(M, pixels), scale, colors)
         numbers = f"$P_c$ = {explanation.P[c]:.1%}   $S_c$ = {explanation.S[c]:.2f}"
-        _panel(axes(layout.place(i)), picture, _cut(short_name(explanation.classes[c]), letters), numbers, remark(M))
+        panel(i, picture, _cut(short_name(explanation.classes[c]), letters), numbers, remark(M),
+              box=boxes[i - 1] if boxes else None)
     _scale_bar(axes(layout.bar()), scale, colors)
     figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(explanation), color=FAINT, fontsize=8.5)
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
@@ -141,6 +154,30 @@ def _panel(axes, picture, title, numbers, note="", color=INK):
     if note:
         axes.text(0.5, 0.02, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=9,
                   color=INK, bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2})
+
+
+def draw_boxes(axes, box, true_boxes, scale):
+    """Draw a map's box and the true ones onto a picture.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        That shows the picture.
+    box : (int, int, int, int) or None
+        In the photo's pixels, both ends included.
+    true_boxes : list of such boxes
+    scale : (4,) array
+        Pixels of the picture shown for one of the photo, in x, y, x, y.
+    """
+    from matplotlib.patches import Rectangle
+
+    styles = [(true, TRUE_BOX, (0, (4, 3))) for true in true_boxes] + ([(box, BOX, "-")] if box else [])
+    for (x0, y0, x1, y1), color, style in styles:
+        left, top, right, bottom = np.array([x0, y0, x1 + 1, y1 + 1]) * scale - 0.5
+        for width, ink in ((3.2, "#000000"), (1.8, color)):  # a dark seam shows on any ground
+            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ink,
+                                     linewidth=width, linestyle=style if ink == color else "-",
+                                     alpha=1 if ink == color else 0.45))
 
 
 def _scale_bar(axes, scale, colors):

@@ -8,7 +8,7 @@ never looks like evidence for its class.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 # Each colour map as a few colours, evenly spaced, linear in between. "inferno" is
 # perceptually even (S. van der Walt and N. Smith for matplotlib, 2015, CC0): 17 of
@@ -128,3 +128,19 @@ def overlay(photo, M, scale, colors="inferno", weight=0.6):
         Mode RGB. Greyish where the network did not look.
     """
     return Image.blend(photo, Image.fromarray(paint(M, scale, colors)), weight)
+
+
+def outline(image, boxes, color):
+    """Draw boxes onto an image, in place, with lines as wide as 1/150 of its short side.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB.
+    boxes : list of (int, int, int, int)
+        (x0, y0, x1, y1) in its pixels, both ends included.
+    color : str
+        Such as "#ffffff".
+    """
+    for box in boxes:
+        ImageDraw.Draw(image).rectangle(box, outline=color, width=max(1, round(min(image.size) / 150)))

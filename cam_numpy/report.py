@@ -6,10 +6,11 @@ import textwrap
 
 import numpy as np
 
+from .boxes import iou
 from .classes import short_name
 
 
-def as_text(explanation, chosen, name):
+def as_text(explanation, chosen, name, boxes=None, true_boxes=()):
     """The computation, step by step, for an 80-column terminal.
 
     Parameters
@@ -19,6 +20,10 @@ def as_text(explanation, chosen, name):
         The classes to show; the units are those of the first.
     name : str
         What the photo is called.
+    boxes : list, optional
+        The box of each class, or None where it has none.
+    true_boxes : list
+        Where the object is.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def as_text(explanation, chosen, name):
         _row("M", (H, W), "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
         "",
         *(_max_table(e, chosen, maps) if pooled == "max" else _table(e, chosen, maps)),
-        "", *_units(e, chosen[0]), "", *_verdict(e),
+        "", *_boxes(e, chosen, boxes or [], true_boxes), *_units(e, chosen[0]), "", *_verdict(e),
     ]
     return "\n".join(lines)
 
@@ -65,6 +70,20 @@ def _max_table(e, chosen, maps):
         title = _cut(short_name(e.classes[c]), 15)
         yield (f"{c:>5}  {title:<15} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {e.w[c] @ e.F:>8.3f} {e.b[c]:>+8.3f}"
                f" {M.mean():>9.3f} {M.max():>8.3f}")
+
+
+def _boxes(e, chosen, boxes, true_boxes):
+    """Where each class is, by the paper's rule, and how well that fits the true boxes."""
+    for c, box in zip(chosen, boxes):
+        where = "none: its map is nowhere positive"
+        if box:
+            where = "columns {} to {}, rows {} to {}".format(box[0], box[2], box[1], box[3])
+            if len(true_boxes):
+                where += f"; IoU {iou(box, true_boxes).max():.3f}"
+        yield f"{'box' if c == chosen[0] else '':<9}{_cut(short_name(e.classes[c]), 22):<22}  {where}"
+    if boxes:
+        yield "         the largest part above 20 % of the map's maximum (Section 3)"
+        yield ""
 
 
 def _units(e, c, count=5):
@@ -122,7 +141,7 @@ def _cut(text, length):
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def as_dict(explanation, chosen, name, files):
+def as_dict(explanation, chosen, name, files, boxes=None, true_boxes=()):
     """The same as a dict for JSON.
 
     Parameters
@@ -132,6 +151,8 @@ def as_dict(explanation, chosen, name, files):
     name : str
     files : list of str
         What was written.
+    boxes, true_boxes : list
+        See `as_text`.
 
     Returns
     -------
@@ -139,6 +160,11 @@ def as_dict(explanation, chosen, name, files):
         photo, size (width, height), model, map (H, W), units K, top, identity, files.
     """
     e = explanation
+    found = [{}] * len(chosen)
+    if boxes is not None:
+        found = [{"box": box and list(box)} for box in boxes]
+        if len(true_boxes):
+            found = [{**one, "iou": float(iou(box, true_boxes).max()) if box else 0.0} for one, box in zip(found, boxes)]
     return {
         "photo": name,
         "size": list(e.photo.size),
@@ -146,7 +172,8 @@ def as_dict(explanation, chosen, name, files):
         "map": list(e.f.shape[1:]),
         "units": e.f.shape[0],
         "top": [
-            {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c])} for c in chosen
+            {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c]), **box}
+            for c, box in zip(chosen, found)
         ],
         "identity": {"form": e.form.identity, "max_abs_error": e.max_abs_error},
         "files": files,

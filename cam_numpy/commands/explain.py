@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError, complain
-from .options import add_model_options, count, network_of
+from .options import add_model_options, box, count, network_of
 
 EXAMPLES = """\
 examples:
@@ -44,6 +44,10 @@ def add_parser(commands):
                          help="write only the overlay of the best (or each named) class, at the photo's size")
     explain.add_argument("--colors", choices=("inferno", "jet", "diverging"), default="inferno",
                          help="the colour map: jet is the paper's, diverging sets off negative evidence")
+    explain.add_argument("--boxes", action="store_true",
+                         help="draw the box of each map: what exceeds 20 %% of its maximum, the largest part")
+    explain.add_argument("--true-box", type=box, action="append", default=[], metavar="X0,Y0,X1,Y1",
+                         help="where the object is, in the photo's pixels, to compare (may be repeated)")
     explain.add_argument("--json", action="store_true", help="print one JSON object per photo instead of text")
     explain.add_argument("--save-arrays", action="store_true", help="write the arrays to <stem>.cam.npz")
     explain.set_defaults(command=_explain)
@@ -75,24 +79,41 @@ def _explain_one(photo, network, named, target, options):
 
     explanation = explain(photo, network)
     chosen = named or [int(c) for c in explanation.ranking[: options.top]]
+    boxes = _boxes(explanation, chosen, options)
     if options.plain:
-        files = _write_overlays(explanation, chosen if named else chosen[:1], target, options.colors)
+        shown = chosen if named else chosen[:1]
+        files = _write_overlays(explanation, shown, boxes, target, options)
     else:
-        files = [_write_figure(explanation, chosen[:MOST_PANELS], target, photo.name, options.colors)]
+        shown = chosen[:MOST_PANELS]
+        files = [_write_figure(explanation, shown, boxes, target, photo.name, options)]
     if options.save_arrays:
         files.append(_write_arrays(explanation, target))
     names = [str(file) for file in files]
     if options.json:
         from ..report import as_dict
 
-        print(json.dumps(as_dict(explanation, chosen, str(photo), names)), flush=True)
+        print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box)), flush=True)
     else:
         from ..report import as_text
 
-        print(as_text(explanation, chosen, photo.name))
+        print(as_text(explanation, chosen, photo.name, boxes, options.true_box))
         if not options.plain and len(chosen) > MOST_PANELS:
             names[0] += f" (the first {MOST_PANELS} of these classes)"
         print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
+
+
+def _boxes(explanation, chosen, options):
+    """The box of each class, or None where none are asked for."""
+    if not options.boxes and not options.true_box:
+        return None
+    from ..localisation import photo_box
+
+    width, height = explanation.photo.size
+    for given in options.true_box:
+        if given[2] >= width or given[3] >= height:
+            raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
+                             "pixels; give its first and last column and row, counted from 0")
+    return [photo_box(explanation.M(c), explanation.view) for c in chosen]
 
 
 def _folder(name):
@@ -126,25 +147,29 @@ def _free(stem, taken):
     return name
 
 
-def _write_figure(explanation, chosen, target, name, colors):
+def _write_figure(explanation, chosen, boxes, target, name, options):
     from ..figure import draw
     from ..output import whole_file
 
     path = target.with_name(f"{target.name}.cam.png")
     with whole_file(path) as unfinished:
-        draw(explanation, chosen, unfinished, name, colors)
+        draw(explanation, chosen, unfinished, name, options.colors, boxes, options.true_box)
     return path
 
 
-def _write_overlays(explanation, chosen, target, colors):
-    from ..heatmap import overlay, scale_of
+def _write_overlays(explanation, chosen, boxes, target, options):
+    from ..figure import BOX, TRUE_BOX
+    from ..heatmap import outline, overlay, scale_of
     from ..output import PNG_LEVEL, whole_file
 
+    colors = options.colors
     scale, files = scale_of(explanation.M(chosen), colors), []
-    for c in chosen:
+    for c, found in zip(chosen, boxes or [None] * len(chosen)):
         which = f".{c}" if len(chosen) > 1 else ""
         path = target.with_name(f"{target.name}{which}.cam.png")
         picture = overlay(explanation.photo, explanation.view.lay(explanation.M(c)), scale, colors)
+        outline(picture, options.true_box, TRUE_BOX)
+        outline(picture, [found] if found else [], BOX)
         with whole_file(path) as unfinished:
             picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
         files.append(path)

@@ -40,6 +40,25 @@ def count(text):
     return int(text)
 
 
+def box(text):
+    """The type of an option that takes a box, x0,y0,x1,y1."""
+    sides = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if len(sides) != 4 or text.count(",") != 3 or sides[0] > sides[2] or sides[1] > sides[3]:
+        raise argparse.ArgumentTypeError(f"{text!r}: give its first and last column and row, such as 20,30,99,120")
+    return sides
+
+
+def part(text):
+    """The type of an option that takes a number from 0, less than 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no such part; give 0 or more, less than 1")
+    return value
+
+
 def network_of(options):
     """The path of the network asked for, and the keyword arguments of `load`."""
     from ..preprocessing import preset
