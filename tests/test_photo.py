@@ -1,12 +1,17 @@
 """Reading photos: right, or refused in one line."""
 
+import io
 import struct
+import threading
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cam_numpy import photo
 from cam_numpy.errors import InputError
 from cam_numpy.photo import read_photo
 from tests.conftest import scene
@@ -40,8 +45,37 @@ def test_every_exif_orientation_comes_out_upright(four, tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     four.transpose(STORED[orientation]).save(tmp_path / "p.png", exif=exif)
-    photo = read_photo(tmp_path / "p.png")
-    assert photo.size == (3, 2) and corners(photo) == [RED, GREEN, BLUE, WHITE]
+    upright = read_photo(tmp_path / "p.png")
+    assert upright.size == (3, 2) and corners(upright) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_as_stored_the_orientation_is_left_alone(four, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    four.save(tmp_path / "p.png", exif=exif)
+    content = (tmp_path / "p.png").read_bytes()
+    assert corners(read_photo(content, upright=False)) == [RED, GREEN, BLUE, WHITE]
+    np.testing.assert_array_equal(np.asarray(read_photo(content)), np.asarray(read_photo(tmp_path / "p.png")))
+
+
+def test_threads_that_overlap_leave_the_warnings_as_they_were(four, monkeypatch):
+    before, together, first_is_out = list(warnings.filters), threading.Barrier(2), threading.Event()
+
+    def decode(image, name, upright):
+        together.wait(10)  # both are in
+        if name == "last":
+            first_is_out.wait(10)
+        return image
+
+    monkeypatch.setattr(photo, "_rgb", decode)
+    file = io.BytesIO()
+    four.save(file, "png")
+    with ThreadPoolExecutor(2) as threads:
+        first, last = (threads.submit(read_photo, file.getvalue(), name) for name in ("first", "last"))
+        first.result(10)
+        first_is_out.set()
+        last.result(10)
+    assert warnings.filters == before
 
 
 def test_grey_keeps_its_values():
@@ -127,6 +161,16 @@ def test_what_is_no_photo_is_refused_in_one_line(tmp_path, kind):
     with pytest.raises(InputError, match=message) as refused:
         read_photo(tmp_path / "p.jpg")
     assert "p.jpg" in str(refused.value) and "\n" not in str(refused.value)
+    if (tmp_path / "p.jpg").is_file():  # its bytes are refused in the same words
+        with pytest.raises(InputError, match=message):
+            read_photo((tmp_path / "p.jpg").read_bytes(), "p.jpg")
+
+
+def test_a_name_that_no_file_can_have_is_refused():
+    with pytest.raises(InputError, match="check the name"):
+        read_photo("a\0b.jpg")
+    with pytest.raises(InputError, match="check the name"):
+        read_photo("x" * 5000)
 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])

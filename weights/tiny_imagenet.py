@@ -11,16 +11,15 @@ The data set (Stanford CS231n): 200 classes of ImageNet, 64x64 JPEG pictures.
 
 from __future__ import annotations
 
-import io
-import zipfile
-from pathlib import Path
-
 import numpy as np
-from PIL import Image
+
+from cam_numpy import datasets
+from cam_numpy.errors import InputError
+from cam_numpy.photo import read_photo
 
 
-class TinyImageNet:
-    """The data set, open for reading.
+class TinyImageNet(datasets.TinyImageNet):
+    """The data set, open for reading: as `cam_numpy.datasets` reads it, and what training needs.
 
     Parameters
     ----------
@@ -33,23 +32,22 @@ class TinyImageNet:
         The 200 class ids, in the order of ``wnids.txt``: index c is class c.
     names : list of str
         The names of each class, as WordNet gives them.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is not there.
     """
 
     def __init__(self, source):
-        self.root = zipfile.Path(source) if zipfile.is_zipfile(source) else Path(source)
-        if (self.root / "tiny-imagenet-200").is_dir():
-            self.root = self.root / "tiny-imagenet-200"
-        if not (self.root / "wnids.txt").is_file():
-            raise FileNotFoundError(
-                f"no Tiny ImageNet in {source}: neither wnids.txt nor a folder "
-                "tiny-imagenet-200; give the data set's folder or its zip"
-            )
-        self.wnids = self._text("wnids.txt").split()
-        words = dict(line.split("\t", 1) for line in self._text("words.txt").splitlines())
+        try:
+            _, self._files = datasets.find(source, [datasets.TinyImageNet])
+            super().__init__(self._files)
+        except InputError as error:
+            raise FileNotFoundError(f"no Tiny ImageNet in {source}: {error}") from None
+        self.wnids = self.labels
+        words = dict(line.split("\t", 1) for line in self._files.text("words.txt").splitlines())
         self.names = [words[wnid] for wnid in self.wnids]
-
-    def _text(self, name):
-        return (self.root / name).read_text(encoding="utf-8")
 
     def train(self, per_class=None):
         """The training pictures, `per_class` of each class (None: all of them).
@@ -61,7 +59,7 @@ class TinyImageNet:
         """
         found = []
         for c, wnid in enumerate(self.wnids):
-            lines = self._text(f"train/{wnid}/{wnid}_boxes.txt").splitlines()
+            lines = self._files.text(f"train/{wnid}/{wnid}_boxes.txt").splitlines()
             for line in lines[:per_class]:
                 found.append((f"train/{wnid}/images/{line.split()[0]}", c))
         return self._read(found)
@@ -75,12 +73,11 @@ class TinyImageNet:
         labels : (N,) int64
         """
         index = {wnid: c for c, wnid in enumerate(self.wnids)}
-        rows = [line.split("\t") for line in self._text("val/val_annotations.txt").splitlines()]
-        return self._read([(f"val/images/{row[0]}", index[row[1]]) for row in rows[:limit]])
+        found = [(name, index[wnid]) for name, (wnid, _) in self._annotations.items()]
+        return self._read(found[:limit])
 
     def _read(self, found):
         images = np.empty((len(found), 64, 64, 3), np.uint8)
         for i, (name, _) in enumerate(found):
-            with Image.open(io.BytesIO((self.root / name).read_bytes())) as picture:
-                images[i] = np.asarray(picture.convert("RGB"))
+            images[i] = np.asarray(read_photo(self._files.read(name), name, upright=False))
         return images, np.array([c for _, c in found], np.int64)
