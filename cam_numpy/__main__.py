@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from .commands import explain, inspect, models
+from .commands import evaluate, explain, inspect, models
 from .errors import InputError, complain
 
 
@@ -45,7 +45,7 @@ def _parser():
         description="Class activation mapping (CVPR 2016), equation by equation.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (explain, inspect, models):
+    for module in (explain, inspect, evaluate, models):
         module.add_parser(commands)
     return parser
 

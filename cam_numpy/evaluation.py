@@ -32,12 +32,15 @@ class Evaluation:
     failures : list of str
         What was wrong with the pictures that could not be measured.
     seconds : float
+    assumed : list of str
+        What was taken for granted.
     """
 
     total: int
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, ROW))
     failures: list = field(default_factory=list)
     seconds: float = 0.0
+    assumed: list = field(default_factory=list)
 
     @property
     def done(self):
@@ -89,6 +92,7 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     class_of = ClassFinder(network, dataset.labels)
     workers = workers or os.cpu_count() or 1
     evaluation, rows, began = Evaluation(total), np.empty(total, ROW), time.monotonic()
+    evaluation.assumed += [class_of.assumed] if class_of.assumed else []
 
     def one(i):
         try:

@@ -28,7 +28,7 @@ THREADS = 4  # more do not help a small network, and leave a laptop usable
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
-def load(path=None, *, output=None, preprocessing=None, labels=None):
+def load(path=None, *, output=None, preprocessing=None, labels=None, threads=None):
     """Open a network.
 
     Parameters
@@ -44,6 +44,9 @@ def load(path=None, *, output=None, preprocessing=None, labels=None):
     labels : path, optional
         A text file with the name of one class a line. By default the names in
         the file itself, else "class 0", "class 1" ...
+    threads : int, optional
+        How many threads work at one photo; 1 where photos are many and each
+        thread shows the network one of its own. By default up to 4.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def load(path=None, *, output=None, preprocessing=None, labels=None):
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
-    return Network(shipped() if path is None else path, output, preprocessing, labels)
+    return Network(shipped() if path is None else path, output, preprocessing, labels, threads)
 
 
 def shipped():
@@ -125,7 +128,7 @@ class Network:
         What the file says of itself: training data, licence, accuracy ...
     """
 
-    def __init__(self, path, output=None, preprocessing=None, labels=None):
+    def __init__(self, path, output=None, preprocessing=None, labels=None, threads=None):
         self.path = Path(path)
         self.name = self.path.name
         data = _mapped(self.path)
@@ -135,7 +138,7 @@ class Network:
         self.metadata = graph.metadata
         added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
         data = b"".join((data, output_tail(sorted(added))))  # the one copy that onnxruntime needs
-        self._session = _session(data, self.path)
+        self._session = _session(data, self.path, threads or min(THREADS, os.cpu_count() or 1))
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
         self._classifier = None  # w, b and whether there is a single score: read in the first run
         if labels is None:
@@ -339,10 +342,10 @@ def _mapped(path):
         raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _session(data, path):
+def _session(data, path, threads):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = min(THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = threads
     folder = str(path.resolve().parent)  # weights may lie in a file beside the model
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:

@@ -132,7 +132,10 @@ def _rgb(image, name, upright):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    photo = image if image.mode == "RGB" else image.convert("RGB")
+    if not upright and photo.getexif().get(ORIENTATION, 1) != 1:
+        photo = Image.fromarray(np.asarray(photo))  # without the tag: nobody turns it later
+    return photo
 
 
 def portrait():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from ..errors import InputError, complain
-from .options import add_model_options, box, count, network_of
+from .options import add_model_options, box, count, network_of, writable_folder
 
 EXAMPLES = """\
 examples:
@@ -58,7 +57,7 @@ def _explain(options):
     from ..photo import portrait
 
     photos = options.photos or [portrait()]
-    out = _folder(options.out)
+    out = writable_folder(options.out)
     path, told = network_of(options)
     network = load(path, **told)
     named = _named(network, options.classes or [])
@@ -114,17 +113,6 @@ def _boxes(explanation, chosen, options):
             raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
                              "pixels; give its first and last column and row, counted from 0")
     return [photo_box(explanation.M(c), explanation.view) for c in chosen]
-
-
-def _folder(name):
-    out = Path(name)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be made ({error.strerror}); give another folder") from None
-    if not os.access(out, os.W_OK):
-        raise InputError(f"--out {out} may not be written to; give another folder")
-    return out
 
 
 def _named(network, wanted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def part(text):
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no such part; give 0 or more, less than 1")
     return value
+
+
+def writable_folder(name):
+    """The folder of --out, made where it is missing."""
+    out = Path(name)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error.strerror}); give another folder") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {out} may not be written to; give another folder")
+    return out
 
 
 def network_of(options):

@@ -1,0 +1,100 @@
+"""The pictures of `cam-numpy evaluate --out`: the threshold curve, and a page of examples."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from .cam import class_activation_map
+from .classes import ClassFinder, short_name
+from .figure import BOX, DPI, FAINT, INK, TRUE_BOX, draw_boxes
+from .heatmap import overlay, scale_of
+from .localisation import curve, photo_box
+from .output import PNG_LEVEL
+
+EXAMPLES = 4  # of each sort
+
+
+def _figure(*size):
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_curve(evaluation, settings, path):
+    """Draw how good each threshold would be.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    settings : dict
+        As for the report.
+    path : path
+        The PNG to write.
+    """
+    table, rows = curve(evaluation.rows), evaluation.rows
+    figure = _figure(7.2, 4.6)
+    axes = figure.add_axes((0.09, 0.12, 0.6, 0.76))
+    for name, style in (("largest", "-"), ("any 0.3", ":"), ("any 0.5", "--"), ("any 0.7", "-.")):
+        label = "largest part, IoU ≥ 0.5" if name == "largest" else f"best part, IoU ≥ {name[4:]}"
+        axes.plot(table["threshold"], 100 * table[name], style, color=INK, linewidth=2 if name == "largest" else 1.2,
+                  label=label)
+    for name, color in (("whole", "#1f77b4"), ("centre", "#d95f02")):
+        share = 100 * (rows[name] >= 0.5).mean()
+        axes.axhline(share, color=color, linewidth=1, label=f"{'whole image' if name == 'whole' else 'centre box'}, IoU ≥ 0.5")
+    axes.axvline(settings["threshold"], color=FAINT, linewidth=0.8)
+    axes.annotate(f"t = {settings['threshold']:.2f},\nreported", (settings["threshold"], 100), (4, -2), textcoords="offset points",
+                  va="top", fontsize=8.5, color=FAINT)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 100)
+    axes.set_xlabel(f"threshold t (rule: {settings['rule']})")
+    axes.set_ylabel("pictures, %")
+    axes.set_title(f"{settings['model']} on {len(rows)} pictures of {settings['dataset']}", fontsize=10.5, loc="left")
+    figure.legend(loc="upper left", bbox_to_anchor=(0.7, 0.88), frameon=False, fontsize=9)
+    figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
+
+
+def draw_examples(evaluation, dataset, network, settings, path):
+    """Draw the best, the median and the worst pictures, with the map of the true class.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    dataset : DataSet
+    network : Network
+    settings : dict
+        As for the report.
+    path : path
+        The PNG to write.
+    """
+    ranked = evaluation.rows[np.argsort(-evaluation.rows["known"], kind="stable")]
+    count = min(EXAMPLES, max(1, len(ranked) // 3))
+    middle = (len(ranked) - count) // 2
+    sorts = {"best": ranked[:count], "median": ranked[middle : middle + count], "worst": ranked[-count:]}
+    figure = _figure(2.0 * count + 0.9, 7.4)
+    class_of = ClassFinder(network, dataset.labels)
+    for line, (sort, rows) in enumerate(sorts.items()):
+        for column, row in enumerate(rows):
+            axes = figure.add_axes(((0.8 + 2.0 * column) / (2.0 * count + 0.9), 0.69 - 0.31 * line, 1.85 / (2.0 * count + 0.9), 0.25))
+            _example(axes, dataset[int(row["picture"])], row, class_of, network, settings)
+            if column == 0:
+                axes.annotate(sort, (0, 0.5), (-26, 0), xycoords="axes fraction", textcoords="offset points",
+                              rotation=90, ha="center", va="center", fontsize=12, color=INK)
+    figure.text(0.5, 0.02, f"the map of the true class; its box ({BOX}) and the true ones (dashed, {TRUE_BOX})"
+                .replace(BOX, "blue").replace(TRUE_BOX, "white"), ha="center", fontsize=9, color=FAINT)
+    figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
+
+
+def _example(axes, case, row, class_of, network, settings):
+    c, seen = class_of(case.label), network.see(case.photo)
+    M = class_activation_map(seen.f, network.w, c)
+    axes.imshow(np.asarray(overlay(case.photo, seen.view.lay(M), scale_of(M), weight=0.5)))
+    axes.set_axis_off()
+    box = photo_box(M, seen.view, settings["threshold"], settings["rule"])
+    draw_boxes(axes, box, case.boxes, np.ones(4))
+    axes.set_title(f"IoU {row['known']:.2f}  {short_name(network.classes[c])}"[:26], fontsize=8.5, color=INK, pad=3)
