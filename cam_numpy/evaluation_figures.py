@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 
 import numpy as np
 
 from .cam import class_activation_map
 from .classes import ClassFinder, short_name
-from .figure import BOX, DPI, FAINT, INK, TRUE_BOX, draw_boxes
+from .figure import DPI, FAINT, INK, draw_boxes
 from .heatmap import overlay, scale_of
 from .localisation import curve, photo_box
 from .output import PNG_LEVEL
@@ -76,17 +77,18 @@ def draw_examples(evaluation, dataset, network, settings, path):
     count = min(EXAMPLES, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
     sorts = {"best": ranked[:count], "median": ranked[middle : middle + count], "worst": ranked[-count:]}
-    figure = _figure(2.0 * count + 0.9, 7.4)
+    width = 2.0 * count + 0.9  # inches
+    figure = _figure(width, 7.4)
     class_of = ClassFinder(network, dataset.labels)
     for line, (sort, rows) in enumerate(sorts.items()):
         for column, row in enumerate(rows):
-            axes = figure.add_axes(((0.8 + 2.0 * column) / (2.0 * count + 0.9), 0.69 - 0.31 * line, 1.85 / (2.0 * count + 0.9), 0.25))
+            axes = figure.add_axes(((0.8 + 2.0 * column) / width, 0.69 - 0.31 * line, 1.85 / width, 0.25))
             _example(axes, dataset[int(row["picture"])], row, class_of, network, settings)
             if column == 0:
                 axes.annotate(sort, (0, 0.5), (-26, 0), xycoords="axes fraction", textcoords="offset points",
                               rotation=90, ha="center", va="center", fontsize=12, color=INK)
-    figure.text(0.5, 0.02, f"the map of the true class; its box ({BOX}) and the true ones (dashed, {TRUE_BOX})"
-                .replace(BOX, "blue").replace(TRUE_BOX, "white"), ha="center", fontsize=9, color=FAINT)
+    figure.text(0.5, 0.02, "the map of the true class; its box (blue) and the true ones (white, dashed)",
+                ha="center", fontsize=9, color=FAINT)
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
 
 
@@ -97,4 +99,5 @@ def _example(axes, case, row, class_of, network, settings):
     axes.set_axis_off()
     box = photo_box(M, seen.view, settings["threshold"], settings["rule"])
     draw_boxes(axes, box, case.boxes, np.ones(4))
-    axes.set_title(f"IoU {row['known']:.2f}  {short_name(network.classes[c])}"[:26], fontsize=8.5, color=INK, pad=3)
+    title = textwrap.shorten(f"IoU {row['known']:.2f} {short_name(network.classes[c])}", 28, placeholder="…")
+    axes.set_title(title, fontsize=8.5, color=INK, pad=3)

@@ -171,7 +171,7 @@ def draw_boxes(axes, box, true_boxes, scale):
     """
     from matplotlib.patches import Rectangle
 
-    styles = [(true, TRUE_BOX, (0, (4, 3))) for true in true_boxes] + ([(box, BOX, "-")] if box else [])
+    styles = ([(box, BOX, "-")] if box else []) + [(true, TRUE_BOX, (0, (4, 3))) for true in true_boxes]
     for (x0, y0, x1, y1), color, style in styles:
         left, top, right, bottom = np.array([x0, y0, x1 + 1, y1 + 1]) * scale - 0.5
         for width, ink in ((3.2, "#000000"), (1.8, color)):  # a dark seam shows on any ground
