@@ -10,7 +10,7 @@ import numpy as np
 
 from .checks import array
 
-# what is kept of a map M, given a threshold t: the cells above a level
+# what is kept of a map M, given thresholds t: the cells above a level
 RULES = {
     # the paper: 20 % of the maximum
     "paper": lambda M, t: t * M.max(),
@@ -108,7 +108,7 @@ def masks_above(M, thresholds, rule="paper"):
     seen = M[~np.isnan(M)]
     if rule == "paper" and seen.max() <= 0:
         return np.zeros((len(thresholds), *M.shape), bool)
-    levels = np.array([RULES[rule](seen, t) for t in thresholds], M.dtype)
+    levels = RULES[rule](seen, np.asarray(thresholds)).astype(M.dtype)
     with np.errstate(invalid="ignore"):  # comparing NaN, in older NumPy
         return M > levels[:, None, None]
 
@@ -201,16 +201,15 @@ def connected_runs(mask, connectivity=8):
 
 def _components(n, a, b):
     """Number the components of n things of which a[i] and b[i] hang together."""
-    root = np.arange(n)
-    while True:
-        lowest = np.minimum(root[a], root[b])
-        before = root.copy()
-        np.minimum.at(root, before[a], lowest)  # hang each root below the lowest that it touches
-        np.minimum.at(root, before[b], lowest)
+    root = np.arange(n)  # of each thing the lowest one that it is known to hang together with
+    while len(a):
+        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
+        np.minimum.at(root, high, low)
         while (root[root] != root).any():
             root = root[root]
-        if (root == before).all():
-            return np.unique(root, return_inverse=True)[1]
+        apart = root[a] != root[b]
+        a, b = a[apart], b[apart]
+    return (np.cumsum(root == np.arange(n)) - 1)[root]
 
 
 def iou(a, b):

@@ -297,8 +297,10 @@ def check_scores(f, w, b, S, tolerance=1e-4, pooled="mean"):
         computed, formula = np.maximum(M, 0).mean(axis=(1, 2)), "mean max(0, M_c + b_c)"
     elif pooled == "mean":
         # S_c = mean_xy M_c(x, y) + b_c                                   (Eq. 1)
-        # a score is what its map says, on the average, and a bias
-        computed, formula = class_activation_maps(f, w).mean(axis=(1, 2)) + b, "mean M_c + b_c"
+        # a score is what its map says, on the average, and a bias. The sums over k and
+        # over x, y may change places, as in Eq. 1: so the maps of all classes are
+        # checked without being made
+        computed, formula = class_scores(global_average_pool(f), w, b), "mean M_c + b_c"
     else:
         raise ValueError(f'pooled is {pooled!r}; it says how the network pools; give "mean", "rectified" or "max"')
     return check_scores_agree(formula, computed, S, tolerance)
