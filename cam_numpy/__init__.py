@@ -63,14 +63,16 @@ from .cam import (
 
 __all__ = [
     "bounding_box", "check_scores", "class_activation_map", "class_activation_maps", "class_scores",
-    "explain", "global_average_pool", "global_max_pool", "iou", "load", "softmax", "upsample",
+    "explain", "global_average_pool", "global_max_pool", "iou", "load", "occlusion_map", "softmax",
+    "upsample",
 ]
 
-_LATER = {"load": "network", "explain": "explanation"}  # they need more than NumPy
+# they need more than NumPy
+_LATER = {"load": "network", "explain": "explanation", "occlusion_map": "occlusion"}
 
 
 def __getattr__(name):
-    """Import `load` and `explain` on first use: the equations need NumPy only."""
+    """Import what runs a network on first use: the equations need NumPy only."""
     if name not in _LATER:
         raise AttributeError(f"module 'cam_numpy' has no attribute {name!r}")
     from importlib import import_module

@@ -144,8 +144,10 @@ class Measure:
         For people.
     definition : str
         In one line.
+    values : (N,) array
+        Of each picture, 0 to 1.
     value : float
-        A part of 1.
+        Their mean.
     interval : (float, float)
         The 95 % interval.
     whole, centre : float or None
@@ -157,6 +159,7 @@ class Measure:
     key: str
     name: str
     definition: str
+    values: np.ndarray
     value: float
     interval: tuple
     whole: float | None = None
@@ -231,7 +234,7 @@ def _chosen_on_the_other_half(hits):
 def _share(key, name, definition, values, whole=None, centre=None, thresholds=()):
     """The mean of 0..1 values as a Measure."""
     baselines = (None if other is None else float(np.mean(other)) for other in (whole, centre))
-    return Measure(key, name, definition, float(np.mean(values)), interval(values), *baselines, thresholds)
+    return Measure(key, name, definition, values, float(np.mean(values)), interval(values), *baselines, thresholds)
 
 
 def interval(values, z=1.959964):

@@ -1,0 +1,112 @@
+"""Compare average with max pooling, and both with occlusion: `python -m weights.compare DATA`.
+
+Prints the tables of tutorials/localisation.md, in Markdown. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cam_numpy import class_activation_map, load, occlusion_map
+from cam_numpy.datasets import open_dataset
+from cam_numpy.errors import InputError
+from cam_numpy.evaluation import evaluate
+from cam_numpy.localisation import summarise
+
+FOLDER = Path(__file__).parent
+GAP, GMP = FOLDER / "tiny-imagenet-gap.onnx", FOLDER / "tiny-imagenet-gmp.onnx"
+# Tables 1 and 2 of the paper, ILSVRC validation: GoogLeNet-GAP and GoogLeNet-GMP
+PAPER = {
+    "top1_classification_error": ["35.0", "35.6"], "top5_classification_error": ["13.2", "13.9"],
+    "top1_localisation_error": ["56.40", "57.78"], "top5_localisation_error": ["43.00", "45.26"],
+}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m weights.compare", description=__doc__.split("\n")[0])
+    parser.add_argument("data", help="tiny-imagenet-200.zip or its folder, or another data set of `evaluate`")
+    parser.add_argument("--limit", type=int, help="so many pictures for average against max pooling (default: all)")
+    parser.add_argument("--occlusion", type=int, default=300, metavar="N",
+                        help="so many pictures for occlusion (default: %(default)s; 0 leaves it out)")
+    options = parser.parse_args(arguments)
+    try:
+        dataset = open_dataset(options.data)
+        gap, gmp = load(GAP, threads=1), load(GMP, threads=1)
+        print(f"{dataset.name}, {len(dataset) if options.limit is None else options.limit} pictures\n")
+        _poolings(*(_measured(dataset, network, limit=options.limit) for network in (gap, gmp)))
+        if options.occlusion:
+            _occlusion(dataset, gap, options.occlusion)
+    except InputError as error:
+        parser.error(str(error))
+
+
+def _measured(dataset, network, **options):
+    evaluation = evaluate(dataset, network, progress=_progress(network.name), **options)
+    if evaluation.partial or evaluation.failures:
+        sys.exit(f"only {len(evaluation.rows)} of {evaluation.total} pictures were measured")
+    return evaluation
+
+
+def _progress(name):
+    def progress(evaluation):
+        if evaluation.done % 50 == 0 or evaluation.done == evaluation.total:
+            print(f"\r{name}: {evaluation.done} of {evaluation.total} ", file=sys.stderr, flush=True,
+                  end="\n" if evaluation.done == evaluation.total else "")
+
+    return progress
+
+
+def _poolings(gap, gmp):
+    """GAP against GMP: each measure, and their difference on the same pictures."""
+    print("| | average (GAP) | maximum (GMP) | GMP - GAP | whole image | centre box | paper: GAP | GMP |")
+    print("|---|---|---|---|---|---|---|---|")
+    for a, m in zip(summarise(gap.rows), summarise(gmp.rows)):
+        baselines = ["" if value is None else f"{100 * value:.1f}" for value in (a.whole, a.centre)]
+        print("|", " | ".join([a.name, _with_interval(a), _with_interval(m), _difference(a.values, m.values),
+                               *baselines, *PAPER.get(a.key, ["", ""])]), "|")
+    print()
+
+
+def _with_interval(measure):
+    low, high = measure.interval
+    return f"{100 * measure.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _difference(a, m):
+    """The mean difference with its 95 % interval, picture by picture."""
+    d = 100 * (np.asarray(m, float) - np.asarray(a, float))
+    return f"{d.mean():+.1f} ± {1.96 * d.std(ddof=1) / np.sqrt(len(d)):.1f}"
+
+
+def _occlusion(dataset, network, count):
+    """Occlusion against CAM: time for a picture, and localisation."""
+    print(f"{network.name}, {count} pictures\n")
+    print("| | forward passes | seconds a picture | GT-known | MaxBoxAcc |")
+    print("|---|---|---|---|---|")
+    photos = [dataset[i * len(dataset) // 10].photo for i in range(10)]
+    quick = load(network.path)  # as `explain` opens it: several threads at one photo
+    H, W = quick.see(photos[0]).f.shape[1:]
+    ways = {
+        "cam": ("class activation map", 1, lambda photo: class_activation_map(quick.see(photo).f, quick.w, 0)),
+        "occlusion": ("occlusion", 1 + H * W, lambda photo: occlusion_map(photo, quick, 0)),
+    }
+    for method, (name, passes, make) in ways.items():
+        seconds = np.median([_seconds(make, photo) for photo in photos])
+        measures = {m.key: m for m in summarise(_measured(dataset, network, limit=count, method=method).rows)}
+        print(f"| {name} | {passes} | {seconds:.3f} | {_with_interval(measures['gt_known'])} | "
+              f"{_with_interval(measures['max_box_acc'])} |", flush=True)
+
+
+def _seconds(make, photo):
+    start = time.perf_counter()
+    make(photo)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
