@@ -23,7 +23,7 @@ from .preprocessing import View, for_input
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
 import onnxruntime  # noqa: E402 - see the line above
 
-SHIPPED = "tiny-imagenet-gap.onnx"
+SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
 THREADS = 4  # more do not help a small network, and leave a laptop usable
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -34,7 +34,9 @@ def load(path=None, *, output=None, preprocessing=None, labels=None, threads=Non
     Parameters
     ----------
     path : path, optional
-        An ONNX file; by default the network that comes with cam_numpy.
+        An ONNX file, or the name of a network that comes with cam_numpy:
+        "tiny-imagenet-gap" (the default) or "tiny-imagenet-gmp", which pools with
+        the maximum.
     output : str, optional
         Which output holds the scores, where the network has several.
     preprocessing : Preprocessing, str or dict, optional
@@ -65,16 +67,18 @@ def load(path=None, *, output=None, preprocessing=None, labels=None, threads=Non
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
-    return Network(shipped() if path is None else path, output, preprocessing, labels, threads)
+    if path is None or (path in SHIPPED and not Path(path).exists()):
+        path = shipped(path or SHIPPED[0])
+    return Network(path, output, preprocessing, labels, threads)
 
 
-def shipped():
-    """The path of the network that comes with cam_numpy."""
+def shipped(name=SHIPPED[0]):
+    """The path of a network that comes with cam_numpy."""
     for folder in (resources.files("cam_numpy"), Path(__file__).parent.parent):
-        path = Path(str(folder)) / "weights" / SHIPPED  # installed, or a plain checkout
+        path = Path(str(folder)) / "weights" / f"{name}.onnx"  # installed, or a plain checkout
         if path.is_file():
             return path
-    raise InputError(f"the shipped network {SHIPPED} is missing; install cam_numpy again, or give --model FILE")
+    raise InputError(f"the shipped network {name} is missing; install cam_numpy again, or give --model FILE")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -17,9 +16,8 @@ from cam_numpy.datasets import open_dataset
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation import evaluate
 from cam_numpy.localisation import summarise
+from cam_numpy.network import SHIPPED
 
-FOLDER = Path(__file__).parent
-GAP, GMP = FOLDER / "tiny-imagenet-gap.onnx", FOLDER / "tiny-imagenet-gmp.onnx"
 # Tables 1 and 2 of the paper, ILSVRC validation: GoogLeNet-GAP and GoogLeNet-GMP
 PAPER = {
     "top1_classification_error": ["35.0", "35.6"], "top5_classification_error": ["13.2", "13.9"],
@@ -36,7 +34,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         dataset = open_dataset(options.data)
-        gap, gmp = load(GAP, threads=1), load(GMP, threads=1)
+        gap, gmp = (load(name, threads=1) for name in SHIPPED)
         print(f"{dataset.name}, {len(dataset) if options.limit is None else options.limit} pictures\n")
         _poolings(*(_measured(dataset, network, limit=options.limit) for network in (gap, gmp)))
         if options.occlusion:

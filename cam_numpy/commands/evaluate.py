@@ -32,7 +32,7 @@ def add_parser(commands):
     )
     evaluate.add_argument("dataset", metavar="DATASET", help="a folder, a zip, or a CSV file: see below")
     evaluate.add_argument("--model", metavar="MODEL",
-                          help="an ONNX file, or a name that `cam-numpy fetch` knows (default: cam_numpy's own)")
+                          help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
     evaluate.add_argument("--rule", choices=("paper", "min-max", "top-pixels"), default="paper",
                           help="what of a map is kept for its box (default: paper)")
     evaluate.add_argument("--threshold", type=part, default=0.2, metavar="T",

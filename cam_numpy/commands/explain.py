@@ -33,7 +33,7 @@ def add_parser(commands):
     )
     explain.add_argument("photos", nargs="*", metavar="PHOTO", help="default: the portrait that matplotlib ships")
     explain.add_argument("--model", metavar="MODEL",
-                         help="an ONNX file, or a name that `cam-numpy fetch` knows (default: cam_numpy's own)")
+                         help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
     add_model_options(explain)
     explain.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
                          help="the classes to map, instead of the best ones")

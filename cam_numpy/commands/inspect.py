@@ -13,7 +13,7 @@ def add_parser(commands):
         description="Draw the way from f to the scores. Exit status: 0 where CAM applies, "
         "1 where it does not, 2 where the file cannot be read.",
     )
-    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy fetch` knows")
+    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy models` lists")
     add_model_options(inspect)
     inspect.add_argument("--json", action="store_true", help="print a JSON object instead")
     inspect.set_defaults(command=_inspect)

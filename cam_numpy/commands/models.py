@@ -15,12 +15,14 @@ def add_parser(commands):
 
 def _models(options):
     from ..catalogue import MODELS, cache_folder, is_fetched
+    from ..network import SHIPPED
 
     print(f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched")
     for model in MODELS.values():
         print(f"{model.name:<20}{model.bytes / 1e6:>7.1f} MB  {model.form:<12}{model.licence:<14}"
               f"{'yes' if is_fetched(model) else 'no'}")
     print(f"\nThe ONNX Model Zoo's, for the 1000 classes of ImageNet; kept in\n{cache_folder()}")
+    print(f"\nWith cam_numpy itself come {' and '.join(SHIPPED)}.")
     return 0
 
 

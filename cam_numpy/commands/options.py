@@ -74,10 +74,11 @@ def writable_folder(name):
 
 def network_of(options):
     """The path of the network asked for, and the keyword arguments of `load`."""
+    from ..network import SHIPPED
     from ..preprocessing import preset
 
     path, habit, labels = options.model, None, options.labels
-    if path is not None and not Path(path).suffix == ".onnx" and not Path(path).exists():
+    if path is not None and path not in SHIPPED and Path(path).suffix != ".onnx" and not Path(path).exists():
         path, habit, known = _fetched(path)
         labels = labels or known
     changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}
