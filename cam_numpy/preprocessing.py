@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -65,11 +66,13 @@ class View:
         return rows.astype(M.dtype) @ M @ columns.astype(M.dtype).T
 
 
+@lru_cache(maxsize=32)  # photos of one size are many
 def _inside(pixels, length, start, stop, cells):
     """Interpolate `cells` spread over start..stop of `length`, shown on `pixels`: NaN outside."""
     centre = (np.arange(pixels) + 0.5) * length / pixels  # of each pixel, in the photo's pixels
     A = interpolation((centre - start) / (stop - start) * cells - 0.5, cells)
     A[(centre < start) | (centre > stop)] = np.nan
+    A.flags.writeable = False
     return A
 
 

@@ -14,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
+from PIL import Image
 
 from cam_numpy import check_scores, class_activation_map, class_scores, global_average_pool, load, softmax
-from cam_numpy.photo import portrait
-from cam_numpy.photo import read_photo
+from cam_numpy.datasets import open_dataset
+from cam_numpy.evaluation import evaluate
+from cam_numpy.photo import portrait, read_photo
+from tests.conftest import scene
 
 
 def main():
@@ -31,6 +35,7 @@ def main():
     photo = read_photo(portrait())
     with tempfile.TemporaryDirectory() as folder:
         one_photo("the shipped network", load(), photo)
+        many_photos(Path(folder) / "photos")
         one_photo("a network of ResNet-18's size", load(resnet18(Path(folder) / "resnet18.onnx")), photo)
         large = resnet18(Path(folder) / "large.onnx", widen=1.5)
         command = [sys.executable, "-m", "cam_numpy", "explain", "--out", folder]
@@ -44,6 +49,33 @@ def main():
         process("  onnxruntime alone", [sys.executable, "-c", f"{imports} o.InferenceSession({str(large)!r})"])
         process("  cam_numpy.load", [sys.executable, "-c", f"{imports} n.load({str(large)!r})"])
         process("  (the imports alone)", [sys.executable, "-c", imports])
+
+
+def many_photos(folder, count=400, repeats=5):
+    """Pictures a second of `evaluate`, and of onnxruntime alone on the same arrays and threads."""
+    folder.mkdir()
+    lines = ["path,label,x0,y0,x1,y1"]
+    for i in range(count):
+        Image.fromarray(scene(64, 64, i)).save(folder / f"{i}.jpg")
+        lines.append(f"{i}.jpg,{i % 200},{i % 30},10,{i % 30 + 30},50")
+    (folder / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+    dataset, network, workers = open_dataset(folder / "boxes.csv"), load(threads=1), os.cpu_count()
+    session, wanted = network._session, [network.head.S]
+    arrays = [network.preprocessing(case.photo)[0][None] for case in dataset]
+    rates = {"evaluate": [], "onnxruntime alone": []}
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(repeats):
+            start = time.perf_counter()
+            list(pool.map(lambda x: session.run(wanted, {network.input_name: x}), arrays))
+            rates["onnxruntime alone"].append(count / (time.perf_counter() - start))
+            start = time.perf_counter()
+            evaluate(dataset, network, workers=workers)
+            rates["evaluate"].append(count / (time.perf_counter() - start))
+    print(f"the shipped network, {count} pictures of 64 x 64 pixels, {workers} at a time")
+    for name, values in rates.items():
+        print(f"  {name:<20}{statistics.median(values):8.0f} pictures a second")
+    ratio = statistics.median(ours / alone for ours, alone in zip(*rates.values()))
+    print(f"  {'the ratio':<20}{ratio:8.2f}")
 
 
 def one_photo(name, network, photo):
