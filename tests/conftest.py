@@ -20,6 +20,12 @@ def shipped():
     return load()
 
 
+@pytest.fixture(scope="session")
+def max_pooled():
+    """The other one, which pools with the maximum."""
+    return load("tiny-imagenet-gmp")
+
+
 @pytest.fixture
 def photo(tmp_path):
     """The path of a made-up photo of 60 x 40 pixels."""

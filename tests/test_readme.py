@@ -14,10 +14,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_in_the_readme_runs_and_gives_the_numbers_shown():
-    failures, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8",
+@pytest.mark.parametrize("page, least", [("README.md", 8), ("tutorials/localisation.md", 8)])
+def test_the_python_that_is_shown_runs_and_gives_the_numbers_shown(page, least):
+    failures, tried = doctest.testfile(str(ROOT / page), module_relative=False, encoding="utf-8",
                                        optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert tried >= 8 and failures == 0
+    assert tried >= least and failures == 0
 
 
 def test_the_output_in_the_readme_is_the_commands_own(tmp_path):
@@ -40,6 +41,7 @@ def test_the_file_map_names_every_module():
     assert modules == set(re.findall(r"^    ([\w/]+\.py) ", README, re.M))
 
 
-def test_every_file_that_the_readme_points_to_is_there():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "tutorials/localisation.md", "weights/README.md"])
+def test_every_file_that_a_page_points_to_is_there(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), target

@@ -1,4 +1,4 @@
-"""The network that comes with cam_numpy: what its card and its metadata promise."""
+"""The networks that come with cam_numpy: what their card and their metadata promise."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from cam_numpy import check_scores, class_activation_map, explain
 from cam_numpy.photo import portrait
 from tests.conftest import scene
 
+BOTH = {"shipped": "mean", "max_pooled": "max"}
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
@@ -26,6 +27,25 @@ def test_scores_are_what_the_maps_say_for_100_photos_and_all_classes(shipped):
         seen = shipped.see(scene(int(height), int(width), seed))
         assert len(seen.S) == 200
         assert check_scores(seen.f, shipped.w, shipped.b, seen.S, tolerance=1e-4) <= 1e-4 * np.abs(seen.S).max()
+
+
+def test_max_pooled_scores_are_what_their_identity_says_for_100_photos(max_pooled):
+    rng = np.random.default_rng(0)
+    assert max_pooled.form.name == "gmp"
+    for seed in range(100):
+        height, width = rng.integers(40, 200, 2)
+        seen = max_pooled.see(scene(int(height), int(width), seed))
+        error = check_scores(seen.f, max_pooled.w, max_pooled.b, seen.S, tolerance=1e-4, pooled="max")
+        assert error <= 1e-4 * np.abs(seen.S).max()
+
+
+def test_the_two_networks_differ_in_their_pooling_and_weights_only(shipped, max_pooled):
+    """The same nodes and shapes; both know the same classes in the same order."""
+    a, b = (onnx.load(network.path).graph for network in (shipped, max_pooled))
+    ops = [[node.op_type for node in graph.node] for graph in (a, b)]
+    assert ops[0] == [op.replace("GlobalMaxPool", "GlobalAveragePool") for op in ops[1]] != ops[1]
+    assert [list(t.dims) for t in a.initializer] == [list(t.dims) for t in b.initializer]
+    assert shipped.classes == max_pooled.classes and shipped.preprocessing == max_pooled.preprocessing
 
 
 def test_gradient_of_a_score_is_its_map(shipped):
@@ -44,15 +64,19 @@ def test_any_multiple_of_8_goes_in(shipped, size):
     assert f.shape == (256, size[0] // 8, size[1] // 8) and S.shape == (200,) and (f >= 0).all()
 
 
-def test_the_file_is_the_whole_network(shipped):
-    m = shipped.metadata
-    assert len(shipped.classes) == len(set(shipped.classes)) == len(json.loads(m["wnids"])) == 200
-    assert m["pooling"] == "mean" and m["stride"] == "8" and shipped.preprocessing.stride == 8
+@pytest.mark.parametrize("fixture, pooling", BOTH.items())
+def test_the_file_is_the_whole_network(request, fixture, pooling):
+    network = request.getfixturevalue(fixture)
+    m = network.metadata
+    assert len(network.classes) == len(set(network.classes)) == len(json.loads(m["wnids"])) == 200
+    assert m["pooling"] == pooling and m["stride"] == "8" and network.preprocessing.stride == 8
     for key in ("mean", "std", "size", "training_data", "licence", "accuracy"):
         assert m[key], key
 
 
-def test_the_file_is_small_old_enough_and_named_as_in_the_paper(shipped):
+@pytest.mark.parametrize("fixture", BOTH)
+def test_the_file_is_small_old_enough_and_named_as_in_the_paper(request, fixture):
+    shipped = request.getfixturevalue(fixture)
     assert shipped.path.stat().st_size <= 10_000_000
     model = onnx.load(shipped.path)
     assert model.ir_version <= 8 and 13 <= model.opset_import[0].version <= 17
@@ -61,7 +85,9 @@ def test_the_file_is_small_old_enough_and_named_as_in_the_paper(shipped):
     onnx.checker.check_model(model, full_check=True)
 
 
-def test_the_card_describes_this_very_file(shipped):
+@pytest.mark.parametrize("fixture", BOTH)
+def test_the_card_describes_this_very_file(request, fixture):
+    shipped = request.getfixturevalue(fixture)
     card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
     assert hashlib.sha256(shipped.path.read_bytes()).hexdigest() in card
     top1 = re.search(r"top-1 ([\d.]+)%", shipped.metadata["accuracy"])[1]
