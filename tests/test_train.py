@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -130,3 +131,36 @@ def test_crops_stay_inside_and_flip():
 def test_help_needs_no_data():
     done = subprocess.run([sys.executable, "-m", "weights.train", "--help"], capture_output=True, text=True, check=True)
     assert "--schedule" in done.stdout
+
+
+def test_an_exported_network_is_unfolded_whole(data, tmp_path):
+    """The torch network computes what the file computes, and so does its live batch norm on the pictures it was measured on."""
+    exported = run(data, tmp_path / "a")
+    x = torch.randn(6, 3, 24, 40, generator=torch.Generator().manual_seed(1))
+    network = train.PooledNetwork(3)
+    train.unfold(exported.path, network, [x])
+    for mode in (network.eval, network.train):
+        mode()
+        with torch.no_grad():
+            S = network(x).numpy()
+        for one, own in zip(x.numpy(), S):
+            np.testing.assert_allclose(exported.run(one)[1], own, rtol=1e-3, atol=1e-3)
+    assert all(m.weight.requires_grad for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+
+
+def test_going_on_with_max_pooling(data, tmp_path):
+    start = run(data, tmp_path / "a").path
+    network = run(data, tmp_path / "b", "--pooling", "max", "--start", str(start), "--schedule", "1x16")
+    assert network.form.name == "gmp" and network.metadata["pooling"] == "max"
+    recipe = json.loads(network.metadata["recipe"])
+    assert recipe["start"] == "net.onnx" and recipe["sgd_rate"] == train.Recipe.sgd_rate / 10
+
+
+@pytest.mark.parametrize("content, message", [(None, "cannot be read"), (b"hello", "cannot be read"), ("small", "has 2 layers with weights, the network has")])
+def test_a_start_that_does_not_fit_is_refused(data, tmp_path, small, content, message, capsys):
+    path = tmp_path / "start.onnx"
+    if content is not None:
+        path.write_bytes(small.read_bytes() if content == "small" else content)
+    with pytest.raises(SystemExit) as stop:
+        train.main([str(data), "--start", str(path), "--state", str(tmp_path / "s.pt"), "--out", str(tmp_path / "o.onnx")])
+    assert stop.value.code == 2 and message in capsys.readouterr().err and not (tmp_path / "o.onnx").exists()

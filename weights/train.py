@@ -351,7 +351,10 @@ def main(arguments=None):
     training, validation = data.train(options.per_class), data.val()
     trainer = Trainer(len(data.wnids), recipe, options.state)
     if options.start and not trainer.log:
-        unfold(options.start, trainer.network, whole_pictures(training[0], recipe))
+        try:
+            unfold(options.start, trainer.network, whole_pictures(training[0], recipe))
+        except ValueError as error:
+            parser.error(f"--start {error}")
     trainer.train(training, validation)
     out = options.out or Path(__file__).parent / NAMES[recipe.pooling]
     accuracy = export(trainer.network, out, metadata(data, recipe), *validation)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import nn
 
@@ -30,14 +31,18 @@ def unfold(path, network, batches):
     Raises
     ------
     ValueError
-        The file is that of a network of another shape.
+        The file cannot be read, or is that of a network of another shape.
     """
-    graph = onnx.load(path).graph
+    try:
+        graph = onnx.load(path).graph
+    except (OSError, DecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); give a file that this program wrote") from None
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
     pairs = _pairs(network)
     if len(pairs) != len(layers):
-        raise ValueError(f"{path} has {len(layers)} layers with weights, the network has {len(pairs)}")
+        raise ValueError(f"{path} has {len(layers)} layers with weights, the network has {len(pairs)}; "
+                         "give a file that this program wrote")
     for node, (layer, norm) in zip(layers, pairs):
         w, b = (torch.tensor(weights[name]) for name in node.input[1:])
         if w.shape != layer.weight.shape:
