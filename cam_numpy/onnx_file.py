@@ -277,7 +277,7 @@ def _attribute(message):
         elif number == 5:
             value = _tensor(_message(part))[2]
         elif number == 8:
-            value = (value or []) + _integers(part)
+            value = (value if isinstance(value, list) else []) + _integers(part)
     return name, value
 
 

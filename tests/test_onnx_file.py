@@ -39,6 +39,13 @@ def test_reads_every_kind_of_attribute(tmp_path):
     assert attributes["Pad"] == {"mode": "edge"} and attributes["Conv"] == {"strides": [4, 4]}
 
 
+def test_an_attribute_of_two_kinds_is_read_as_one(data):
+    """Nobody writes it, but a damaged file may hold it."""
+    model = onnx.load_from_string(data)
+    model.graph.node[0].attribute.append(onnx.AttributeProto(name="both", i=5, ints=[6, 7]))
+    assert read_graph(model.SerializeToString()).nodes[0].attributes["both"] == [6, 7]
+
+
 def test_initializers_that_old_files_list_as_inputs_are_no_inputs(data):
     model = onnx.load_from_string(data)
     for weights in model.graph.initializer:
