@@ -16,7 +16,7 @@ from .classes import read_labels
 from .errors import InputError, NotCamable
 from .fold import fold
 from .head import find_head
-from .onnx_file import output_tail, read_graph
+from .onnx_file import read_graph, slim
 from .photo import read_photo
 from .preprocessing import View, for_input
 
@@ -130,8 +130,7 @@ class Network:
         self.form, self.sigmoid = self.head.form, self.head.sigmoid
         self.metadata = graph.metadata
         added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
-        data = b"".join((data, output_tail(sorted(added))))  # the one copy that onnxruntime needs
-        self._session = _session(data, self.path)
+        self._session = _session(slim(data, self.path.resolve().name, sorted(added)), self.path)
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
         self._classifier = None  # w, b and whether there is a single score: read in the first run
         self._names = _named(self.metadata) if labels is None else read_labels(labels)
@@ -325,15 +324,15 @@ def _mapped(path):
         raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _session(data, path):
+def _session(model, path):
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised anyway
     options.intra_op_num_threads = min(THREADS, os.cpu_count() or 1)
-    folder = str(path.resolve().parent)  # weights may lie in a file beside the model
+    folder = str(path.resolve().parent)  # where weights lie, in the model's file and beside it
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
         return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__}: "
