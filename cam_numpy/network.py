@@ -125,12 +125,14 @@ class Network:
         self.path = Path(path)
         self.name = self.path.name
         data = _mapped(self.path)
+        self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
+        self._stamp = _stamp(self._file)
         graph = read_graph(data, self.name)
         self.head = find_head(graph, self.name, output)
         self.form, self.sigmoid = self.head.form, self.head.sigmoid
         self.metadata = graph.metadata
         added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
-        self._session = _session(slim(data, self.path.resolve().name, sorted(added)), self.path)
+        self._session = _session(slim(data, self._file.name, sorted(added)), self.path)
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
         self._classifier = None  # w, b and whether there is a single score: read in the first run
         self._names = _named(self.metadata) if labels is None else read_labels(labels)
@@ -272,6 +274,8 @@ class Network:
 
     def _fetch(self, x, constants=()):
         """f (K, H, W), S as the network has it, and some constants, from x (3, h, w)."""
+        if _stamp(self._file) not in (self._stamp, None):
+            raise InputError(f"{self.name} has changed since it was opened; load it again")
         shape = self._input.shape
         x = x if self.preprocessing.channels_first else x.transpose(1, 2, 0)
         batch = shape[0] if isinstance(shape[0], int) else 1
@@ -322,6 +326,15 @@ def _mapped(path):
         raise InputError(f"{path}: there is no such model; check the name") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _stamp(path):
+    """What changes when a file is written to. None if it is gone: who has it mapped keeps its bytes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _session(model, path):

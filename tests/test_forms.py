@@ -1,5 +1,7 @@
 """Every form of head, each checked against onnxruntime's own scores."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -253,6 +255,20 @@ def test_weights_in_the_file_and_beside_it(tmp_path):
         w.ClearField("raw_data")
 
     np.testing.assert_array_equal(explained(wide(tmp_path / "n.onnx", put_beside))[0].w, WIDE["w"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody change a mapped file")
+def test_a_file_that_changes_while_it_is_open_is_refused(tmp_path):
+    """Other weights would come in unseen; in a shorter file, onnxruntime would crash."""
+    path = wide(tmp_path / "n.onnx")
+    network = load(path)
+    explain(scene(24, 20), network)
+    path.write_bytes(path.read_bytes() + b"\x98\x06\x05")  # a field that nobody knows
+    with pytest.raises(InputError, match=r"n\.onnx has changed since it was opened; load it again"):
+        explain(scene(24, 20), network)
+    network = load(path)
+    path.unlink()  # its bytes stay for those who have it open
+    explain(scene(24, 20), network)
 
 
 def test_weights_that_do_not_fit_their_shape_are_refused_without_noise(tmp_path, capfd):
