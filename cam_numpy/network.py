@@ -16,7 +16,7 @@ from .classes import read_labels
 from .errors import InputError, NotCamable
 from .fold import fold
 from .head import POOLING, find_head
-from .onnx_file import output_tail, read_graph
+from .onnx_file import read_graph, slim
 from .photo import read_photo
 from .preprocessing import View, for_input
 
@@ -136,13 +136,15 @@ class Network:
         self.path = Path(path)
         self.name = self.path.name
         data = _mapped(self.path)
+        self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
+        self._stamp = _stamp(self._file)
         graph = read_graph(data, self.name)
         self.head = find_head(graph, self.name, output)
         self.form, self.sigmoid = self.head.form, self.head.sigmoid
         self.metadata = graph.metadata
         added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
-        data = b"".join((data, output_tail(sorted(added))))  # the one copy that onnxruntime needs
-        self._session = _session(data, self.path, threads or min(THREADS, os.cpu_count() or 1))
+        model = slim(data, self._file.name, sorted(added))
+        self._session = _session(model, self.path, threads or min(THREADS, os.cpu_count() or 1))
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
         self._classifier = None  # w, b and whether there is a single score: read in the first run
         if labels is None:
@@ -294,6 +296,8 @@ class Network:
 
     def _fetch(self, x, constants=()):
         """f (K, H, W), S as the network has it, and some constants, from x (3, h, w)."""
+        if _stamp(self._file) not in (self._stamp, None):
+            raise InputError(f"{self.name} has changed since it was opened; load it again")
         shape = self._input.shape
         x = x if self.preprocessing.channels_first else x.transpose(1, 2, 0)
         batch = shape[0] if isinstance(shape[0], int) else 1
@@ -346,15 +350,24 @@ def _mapped(path):
         raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _session(data, path, threads):
+def _stamp(path):
+    """What changes when a file is written to. None if it is gone: who has it mapped keeps its bytes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _session(model, path, threads):
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised anyway
     options.intra_op_num_threads = threads
-    folder = str(path.resolve().parent)  # weights may lie in a file beside the model
+    folder = str(path.resolve().parent)  # where weights lie, in the model's file and beside it
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
         return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__}: "

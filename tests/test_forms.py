@@ -1,5 +1,7 @@
 """Every form of head, each checked against onnxruntime's own scores."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -221,6 +223,95 @@ def test_weights_in_a_file_beside_the_model(tmp_path, monkeypatch):
     (tmp_path / "folder" / "weights.bin").unlink()
     with pytest.raises(InputError, match="n.onnx cannot be opened by onnxruntime"):
         load("folder/n.onnx")
+
+
+WIDE = {name: np.random.default_rng(3).normal(size=shape).astype(np.float32) / 9 for name, shape in {
+    "body": (600, 3, 4, 4), "body_b": (600,), "w": (C, 600), "b": (C,)}.items()}  # body and w are large
+
+
+def wide(path, change=None, **options):
+    """A network of 130 kB whose file is changed by hand."""
+    model = onnx.load(networks.save(path, BODY + GAP + GEMM, WIDE, **options))
+    if change:
+        change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def as_lists_of_floats(model):
+    for weights in model.graph.initializer:
+        weights.float_data.extend(numpy_helper.to_array(weights).ravel())
+        weights.ClearField("raw_data")
+
+
+def as_inputs_too(model):
+    for weights in model.graph.initializer:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(weights.name, 1, list(weights.dims)))
+
+
+@pytest.mark.parametrize("change, ir", [(None, 8), (as_lists_of_floats, 8), (as_inputs_too, 3)])
+def test_onnxruntime_maps_large_weights_and_computes_the_same(tmp_path, monkeypatch, change, ir):
+    """It is given a model of a few kB that points into the file."""
+    import onnxruntime
+
+    path = wide(tmp_path / "größer als 1.onnx", change, opset=7, ir=ir)
+    given, session = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession",
+                        lambda model, *args, **options: given.append(len(model)) or session(model, *args, **options))
+    network = load(path)
+    assert path.stat().st_size > 130_000 and given == [pytest.approx(3500, abs=500)]
+    monkeypatch.undo()
+    x = np.sin(np.arange(3 * 20 * 24, dtype=np.float32)).reshape(3, 20, 24)
+    f, S = network.run(x)
+    np.testing.assert_allclose(f, tensor(path, "f", x[None])[0], **CLOSE)
+    np.testing.assert_allclose(S, tensor(path, "S", x[None])[0], **CLOSE)
+    np.testing.assert_array_equal(network.w, WIDE["w"])
+    np.testing.assert_array_equal(network.b, WIDE["b"])
+
+
+def test_a_link_leads_to_the_weights(tmp_path):
+    (tmp_path / "store").mkdir()
+    wide(tmp_path / "store" / "a1b2c3")
+    try:
+        (tmp_path / "n.onnx").symlink_to("store/a1b2c3")
+    except OSError:
+        pytest.skip("this system makes no links")
+    network, _ = explained(tmp_path / "n.onnx")
+    assert network.name == "n.onnx"
+    np.testing.assert_array_equal(network.w, WIDE["w"])
+
+
+def test_weights_in_the_file_and_beside_it(tmp_path):
+    def put_beside(model):
+        (w,) = (weights for weights in model.graph.initializer if weights.name == "w")
+        (tmp_path / "weights.bin").write_bytes(w.raw_data)
+        onnx.external_data_helper.set_external_data(w, "weights.bin")
+        w.ClearField("raw_data")
+
+    np.testing.assert_array_equal(explained(wide(tmp_path / "n.onnx", put_beside))[0].w, WIDE["w"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody change a mapped file")
+def test_a_file_that_changes_while_it_is_open_is_refused(tmp_path):
+    """Other weights would come in unseen; in a shorter file, onnxruntime would crash."""
+    path = wide(tmp_path / "n.onnx")
+    network = load(path)
+    explain(scene(24, 20), network)
+    path.write_bytes(path.read_bytes() + b"\x98\x06\x05")  # a field that nobody knows
+    with pytest.raises(InputError, match=r"n\.onnx has changed since it was opened; load it again"):
+        explain(scene(24, 20), network)
+    network = load(path)
+    path.unlink()  # its bytes stay for those who have it open
+    explain(scene(24, 20), network)
+
+
+def test_weights_that_do_not_fit_their_shape_are_refused_without_noise(tmp_path, capfd):
+    def enlarge(model):
+        model.graph.initializer[0].dims[2] += 1
+
+    with pytest.raises(InputError, match="n.onnx cannot be opened by onnxruntime") as refused:
+        load(wide(tmp_path / "n.onnx", enlarge)).w
+    assert "\n" not in str(refused.value) and capfd.readouterr() == ("", "")
 
 
 def test_weights_in_constant_nodes(tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 
 from cam_numpy.errors import InputError
-from cam_numpy.onnx_file import read_graph, output_tail
+from cam_numpy.onnx_file import LARGE, read_graph, slim
 from tests import networks
 
 
@@ -39,6 +40,13 @@ def test_reads_every_kind_of_attribute(tmp_path):
     assert attributes["Pad"] == {"mode": "edge"} and attributes["Conv"] == {"strides": [4, 4]}
 
 
+def test_an_attribute_of_two_kinds_is_read_as_one(data):
+    """Nobody writes it, but a damaged file may hold it."""
+    model = onnx.load_from_string(data)
+    model.graph.node[0].attribute.append(onnx.AttributeProto(name="both", i=5, ints=[6, 7]))
+    assert read_graph(model.SerializeToString()).nodes[0].attributes["both"] == [6, 7]
+
+
 def test_initializers_that_old_files_list_as_inputs_are_no_inputs(data):
     model = onnx.load_from_string(data)
     for weights in model.graph.initializer:
@@ -46,12 +54,75 @@ def test_initializers_that_old_files_list_as_inputs_are_no_inputs(data):
     assert list(read_graph(model.SerializeToString()).inputs) == ["x"]
 
 
-def test_a_tail_adds_outputs(data):
-    merged = onnx.load_from_string(data + output_tail(["f", "w"]))
+def test_slim_adds_outputs(data):
+    merged = onnx.load_from_string(slim(data, "n.onnx", ["f", "w"]))
     assert [o.name for o in merged.graph.output] == ["S", "f", "w"]
-    assert read_graph(data + output_tail(["f", "w"])).outputs == ["S", "f", "w"]
+    assert read_graph(slim(data, "n.onnx", ["f", "w"])).outputs == ["S", "f", "w"]
     long = "n" * 300  # a length of two bytes
-    assert read_graph(data + output_tail([long])).outputs == ["S", long]
+    assert read_graph(slim(data, "n.onnx", [long])).outputs == ["S", long]
+
+
+def filled(model, data):
+    """The model whose arrays are put back where `slim` says that they lie in the bytes of its file."""
+    model = onnx.load_from_string(model)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL and tensor.external_data[0].value == "n.onnx":
+            where = {entry.key: entry.value for entry in tensor.external_data}
+            tensor.raw_data = data[int(where["offset"]) :][: int(where["length"])]
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+    return model
+
+
+def model_of(*tensors):
+    """The bytes of a model with some initializers, no more, and something unknown in front."""
+    return b"\x98\x06\x05" + ModelProto(graph=GraphProto(initializer=tensors, name="g"), producer_name="p").SerializeToString()
+
+
+MANY = np.arange(LARGE, dtype=np.float32)  # four bytes each
+RAW = numpy_helper.from_array(MANY, "raw")
+
+
+def test_slim_leaves_out_nothing_but_large_arrays_and_says_where_they_lie():
+    half, floats = numpy_helper.from_array(MANY.astype(np.float16), "half"), helper.make_tensor("floats", 1, [LARGE], MANY)
+    small, shape = numpy_helper.from_array(MANY[:9], "small"), numpy_helper.from_array(np.array([-1, 5]), "shape")
+    data = model_of(small, RAW, half, shape, floats)
+    model = slim(data, "n.onnx", [])
+    assert len(data) > 9 * LARGE and len(model) < 500 and model[:3] == data[:3]
+    same = filled(model, data)
+    assert numpy_helper.to_array(same.graph.initializer[4]).tolist() == MANY.tolist()
+    same.graph.initializer[4].CopyFrom(floats)  # as raw data they were put back
+    assert same == onnx.load_from_string(data)
+
+
+def edited(**changes):
+    return TensorProto.FromString(RAW.SerializeToString() + TensorProto(**changes).SerializeToString())
+
+
+@pytest.mark.parametrize("tensor", [
+    numpy_helper.from_array(MANY[: LARGE // 4 - 9], "small"),
+    TensorProto(name="small", dims=[1], data_type=7, raw_data=bytes(8), doc_string="d" * LARGE),
+    helper.make_tensor("text", TensorProto.STRING, [1], [b"t" * LARGE]),
+    helper.make_tensor("integers", TensorProto.INT64, [LARGE], MANY.astype(np.int64)),
+    edited(external_data=[StringStringEntryProto(key="location", value="weights.bin")], data_location=1),
+    edited(float_data=MANY),
+], ids=["small", "small and described", "text", "integers one by one", "beside the model", "twice"])
+def test_slim_leaves_everything_else_as_it_is(tensor):
+    data = model_of(RAW, tensor)
+    model = slim(data, "n.onnx", [])
+    assert tensor.SerializeToString() in model and filled(model, data) == onnx.load_from_string(data)
+
+
+def test_slim_looks_at_every_graph_of_a_merge(data):
+    more = model_of(RAW)
+    model = slim(more + data, "n.onnx", [])
+    assert len(model) < len(data) + 500 and filled(model, more + data) == onnx.load_from_string(more + data)
+
+
+def test_the_place_of_an_array_that_says_it_is_inside_is_changed():
+    data = model_of(edited(data_location=TensorProto.DEFAULT))  # as onnx.load leaves it behind
+    (tensor,) = onnx.load_from_string(slim(data, "n.onnx", [])).graph.initializer
+    assert tensor.data_location == TensorProto.EXTERNAL and not tensor.raw_data
 
 
 def test_unknown_fields_are_skipped(data):

@@ -51,6 +51,7 @@ def export(network, path, metadata, images, labels):
         exported = Network(unfinished)
         _compare(network, exported)
         accuracy = measure(exported, images, labels)
+        del exported  # it has the file mapped, which is written again now
         _describe(model, {"accuracy": f"top-1 {accuracy['top1']:.1%}, top-5 {accuracy['top5']:.1%} "
                                       f"of {len(images)} validation pictures"})
         onnx.checker.check_model(model, full_check=True)
