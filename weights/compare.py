@@ -1,4 +1,4 @@
-"""Compare average with max pooling, and both with occlusion: `python -m weights.compare DATA`.
+"""Compare poolings, box rules, and CAM with occlusion: `python -m weights.compare DATA`.
 
 Prints the tables of tutorials/localisation.md, in Markdown. Needs no torch.
 """
@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from cam_numpy import class_activation_map, load, occlusion_map
+from cam_numpy.boxes import RULES
 from cam_numpy.datasets import open_dataset
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation import evaluate
@@ -36,7 +37,10 @@ def main(arguments=None):
         dataset = open_dataset(options.data)
         gap, gmp = (load(name, threads=1) for name in SHIPPED)
         print(f"{dataset.name}, {len(dataset) if options.limit is None else options.limit} pictures\n")
-        _poolings(*(_measured(dataset, network, limit=options.limit) for network in (gap, gmp)))
+        measured = {network.name: _measured(dataset, network, limit=options.limit) for network in (gap, gmp)}
+        _poolings(*measured.values())
+        _rules({rule: measured[gap.name] if rule == "paper" else
+                _measured(dataset, gap, limit=options.limit, rule=rule) for rule in RULES})
         if options.occlusion:
             _occlusion(dataset, gap, options.occlusion)
     except InputError as error:
@@ -67,6 +71,18 @@ def _poolings(gap, gmp):
         baselines = ["" if value is None else f"{100 * value:.1f}" for value in (a.whole, a.centre)]
         print("|", " | ".join([a.name, _with_interval(a), _with_interval(m), _difference(a.values, m.values),
                                *baselines, *PAPER.get(a.key, ["", ""])]), "|")
+    print()
+
+
+def _rules(evaluations):
+    """The box rules, with one network and one threshold."""
+    print("| rule | GT-known at 0.20 | MaxBoxAcc | its thresholds |")
+    print("|---|---|---|---|")
+    for rule, evaluation in evaluations.items():
+        measures = {m.key: m for m in summarise(evaluation.rows)}
+        best = measures["max_box_acc"]
+        print(f"| {rule} | {_with_interval(measures['gt_known'])} | {_with_interval(best)} | "
+              f"{' and '.join(f'{t:.2f}' for t in best.thresholds)} |")
     print()
 
 
