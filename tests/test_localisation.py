@@ -7,7 +7,7 @@ from cam_numpy.boxes import RULES
 from cam_numpy.localisation import (
     CURVE, ROW, centre_box, curve, interval, measure, photo_box, photo_boxes, summarise, whole_image,
 )
-from cam_numpy.preprocessing import View
+from cam_numpy.preprocessing import PRESETS, View
 from tests import measures
 from tests.test_boxes import drawn
 
@@ -62,6 +62,16 @@ def test_a_box_found_on_224_pixels_is_one_of_the_photo(size):
     assert (x0, y0, y1) == (0, 0, size[1] - 1) and abs(x1 + 1 - size[0] / 2) <= cell / 2 + 0.5
     x0, y0, x1, y1 = photo_box(np.array([[1.0], [-1.0]]), whole(*size), 0)
     assert (x0, x1, y0) == (0, size[0] - 1, 0) and abs(y1 + 1 - size[1] / 2) <= cell / 2 + 0.5
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [(200, 1), (1, 200), (2000, 10)])
+def test_where_the_network_sees_less_than_a_pixel_there_is_no_box(rule, size):
+    """A photo so thin that its middle, cropped, falls between two pixels."""
+    view = PRESETS["imagenet"].view(size)
+    assert photo_box(np.ones((7, 7)), view, rule=rule) is None
+    row = measure(np.ones((7, 7)), view, [whole_image(size)], rule=rule)
+    assert row["known"] == row["largest"].max() == row["any"].max() == 0 and row["whole"] == 1
 
 
 @pytest.mark.parametrize("rule", RULES)
