@@ -65,6 +65,23 @@ def test_a_box_found_on_224_pixels_is_one_of_the_photo(size):
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [(60, 40), (40, 60), (600, 400), (333, 901)])
+def test_nothing_outside_of_what_the_network_sees_is_in_a_box(rule, size):
+    view = PRESETS["imagenet"].view(size)
+    left, top, right, bottom = view.box
+    M = np.random.default_rng(1).normal(size=(7, 7))
+    for map_ in (M, -M, np.ones((7, 7))):
+        boxes = photo_boxes(map_, view, CURVE, rule)[0]
+        assert (boxes > [left - 1, top - 1, left - 1, top - 1]).all()  # of a pixel that is cut, a part is seen
+        assert (boxes < [right, bottom, right, bottom]).all()
+
+
+def test_a_constant_map_has_the_box_of_what_the_network_sees():
+    assert photo_box(np.ones((7, 7)), View((60, 40), (16, 16), (10, 0, 50, 40))) == (10, 0, 49, 39)
+    assert photo_box(np.ones((7, 7)), View((600, 400), (16, 16), (100, 0, 500, 400))) == (100, 0, 499, 399)
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("size", [(200, 1), (1, 200), (2000, 10)])
 def test_where_the_network_sees_less_than_a_pixel_there_is_no_box(rule, size):
     """A photo so thin that its middle, cropped, falls between two pixels."""
