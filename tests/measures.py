@@ -5,6 +5,7 @@ cam_numpy. A box is (x0, y0, x1, y1), the first and the last column and row that
 belong to it; a photo is (width, height); a map is a list of rows. Slow on purpose.
 """
 
+import bisect
 import math
 
 from tests import loops
@@ -14,9 +15,8 @@ CURVE = [i / 20 for i in range(20)]
 
 # --- from a map to a box ------------------------------------------------------------------------
 
-def level(M, t, rule):
-    """What a cell must exceed to be kept."""
-    values = sorted(value for row in M for value in row)
+def level(values, t, rule):
+    """What a cell must exceed to be kept; `values` are those of all cells, in order."""
     if rule == "paper":
         return t * values[-1]
     if rule == "min-max":
@@ -25,26 +25,39 @@ def level(M, t, rule):
     return values[len(values) - 1 - kept]
 
 
+def in_order(M):
+    return sorted(value for row in M for value in row)
+
+
 def kept_cells(M, t, rule="paper"):
     """The cells (y, x) above the level; by the paper's rule none where no cell is positive."""
-    least = level(M, t, rule)
-    if rule == "paper" and least <= 0 and not any(value > 0 for row in M for value in row):
+    values = in_order(M)
+    if rule == "paper" and values[-1] <= 0:
         return set()
+    least = level(values, t, rule)
     return {(y, x) for y, row in enumerate(M) for x, value in enumerate(row) if value > least}
 
 
-def margin(M, t, rule="paper"):
-    """How far every value may be off before another cell is kept, or one fewer."""
-    values = sorted(value for row in M for value in row)
-    least = level(M, t, rule)
-    if rule == "paper":
-        return -values[-1] if values[-1] <= 0 else min(abs(value - least) for value in values)
-    if t == 0:  # all but the least, and nothing
-        return (values[1] - values[0]) / 2 if rule == "min-max" else math.inf
-    if rule == "min-max":
-        return min(abs(value - least) for value in values)
-    above = len(values) - math.ceil(t * (len(values) - 1))
-    return (values[above] - values[above - 1]) / 2
+def margin(M, thresholds, rule="paper"):
+    """How far every value may be off before a rule keeps another cell, or one fewer, at any of the thresholds.
+
+    A value of zero, where no unit fires, is off by nothing.
+    """
+    values, room = in_order(M), [math.inf]
+    if rule == "paper" and values[-1] <= 0:
+        return -values[-1]
+    for t in thresholds:
+        least = level(values, t, rule)
+        i = bisect.bisect_right(values, least)  # the first that is kept
+        if i < len(values) and least in values:  # "top-pixels", and all but the least: the order decides
+            room.append((values[i] - least) / 2)
+        elif i < len(values):
+            room.append(values[i] - least)
+        if least != 0 and values.count(least) > 1:
+            room.append(0.0)
+        elif least not in values:
+            room.append(least - values[i - 1] if i else math.inf)
+    return min(room)
 
 
 def components(cells):
