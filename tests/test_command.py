@@ -225,10 +225,19 @@ def test_a_map_that_is_nowhere_positive_has_no_box(tmp_path, photo, capsys):
     path = networks.classifier(tmp_path / "n.onnx", extra={"w": w})
     arguments = ["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--class", "2", "--true-box", "0,0,59,39"]
     assert main(arguments) == 0
-    assert "box      thing 2                 none: its map is nowhere positive\n" in capsys.readouterr().out
+    assert "box      thing 2              none: its map is nowhere positive\n" in capsys.readouterr().out
     assert main([*arguments, "--json", "--plain"]) == 0
     one = json.loads(capsys.readouterr().out)["top"][0]
     assert one["box"] is None and one["iou"] == 0.0
+
+
+def test_boxes_of_large_photos_fit_80_columns(run, photo, tmp_path, monkeypatch):
+    """A name that is cut, and columns and rows of four digits."""
+    monkeypatch.setattr("cam_numpy.localisation.photo_box", lambda *_: (1000, 1200, 9876, 5432))
+    (tmp_path / "names.txt").write_text("a thing of a very long name indeed\n" * C, encoding="utf-8")
+    text = run(photo, "--true-box", "0,0,59,39", "--labels", tmp_path / "names.txt")[1]
+    assert "columns 1000 to 9876, rows 1200 to 5432; IoU 0.000\n" in text
+    assert max(map(len, text.split("wrote ")[0].splitlines())) <= 80
 
 
 def test_plain_has_the_boxes_in_their_colours(run, large, tmp_path):
