@@ -325,6 +325,48 @@ def test_ctrl_c_prints_what_was_measured(run, few_csv, interrupted_at, tmp_path)
 
 # --- what is printed and written -------------------------------------------------------------------------
 
+def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv, tmp_path):
+    status, text, noise = run(few_csv, "--out", tmp_path / "out")
+    assert status == 0 and noise == ""
+    lines, flat = text.split("wrote ")[0].splitlines(), " ".join(text.split())
+    assert max(map(len, lines)) <= 80
+    for part in (
+        "10 pictures of CSV", "small.onnx", "M_c of the true class (Eq. 2), one forward pass",
+        "box the largest part of what exceeds 0.20 of the map's maximum",
+        "classification error, top-1: the true class does not have the highest score",
+        "classification error, top-5: the true class is not among the five best",
+        "localisation error, top-1: the best class is wrong, or its box has IoU < 0.5 with every true box",
+        "localisation error, top-5: no class of the five best is both right and has a box of IoU >= 0.5",
+        "GT-known localisation: the box of the true class's map has IoU >= 0.5 with a true box",
+        "MaxBoxAcc: GT-known at the threshold that is best on the other half of the pictures (t = ",
+        "MaxBoxAccV2: the same with any component's box, averaged over IoU >= 0.3, 0.5 and 0.7 (t = ",
+        "whole image, centre: the same with that box for every picture; the centre box has 0.8 of each side",
+    ):
+        assert part in flat, part
+    record = json.loads(run(few_csv, "--json")[1])
+    head = next(i for i, line in enumerate(lines) if "95 % interval" in line)
+    for line, m in zip(lines[head + 1 :], record["measures"].values()):
+        shown = [f"{100 * value:.1f}%" for value in (m["value"], *m["interval"], m["whole"], m["centre"]) if value is not None]
+        assert [word for word in line.split() if word.endswith("%")] == shown
+        for value, title in ((m["whole"], "whole image"), (m["centre"], "centre")):
+            if value is not None:  # the numbers end below it
+                end = lines[head].index(title) + len(title)
+                assert line[:end].endswith(f" {100 * value:.1f}%"), title
+
+
+def test_the_widest_numbers_fit_too(run, told, tmp_path):
+    """Everything right, and everything wrong: 100.0% everywhere; a warning and long names beside it."""
+    path = write(tmp_path / "data", told[:4])
+    lines = ["path,label,x0,y0,x1,y1"]
+    for i, one in enumerate(told[:4]):
+        lines.append(f"{i:03}.png,thing {one.c},{','.join(map(str, measures.centre_box(one.size)))}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    long = networks.classifier(tmp_path / f"{'a_network_of_a_long_name' * 4}.onnx")
+    assert max(map(len, run(path)[1].splitlines())) <= 80
+    text = run(path, "--rule", "top-pixels", "--threshold", "0.95", "--model", long)[1]
+    assert "100.0%   100.0%\n" in text and "the part 0.95 of all pixels" in text
+    assert max(len(line) for line in text.splitlines() if long.name not in line) <= 80
+
 
 def test_files_are_written(run, told, boxes_csv, tmp_path):
     status, text, _ = run(boxes_csv, "--rule", "min-max", "--out", tmp_path / "new" / "out", "--json")
