@@ -276,6 +276,12 @@ def test_not_one_good_picture_is_an_error(run, told, tmp_path):
     assert noise.startswith("cam-numpy: not one of 10 pictures could be measured; the first: the label 'zebra ")
 
 
+def test_one_picture_is_too_few(run, few_csv):
+    status, text, noise = run(few_csv, "--limit", 1)
+    assert status == 2 and text == ""
+    assert noise == "cam-numpy: 1 of 1 pictures could be measured; an interval needs 2 at least\n"
+
+
 def test_a_network_read_wrongly_is_no_bad_picture(few_csv, model, monkeypatch):
     network = load(model)
     monkeypatch.setattr(network, "_classifier", (network.w, network.b + 0.01, False))
@@ -321,6 +327,22 @@ def test_ctrl_c_prints_what_was_measured(run, few_csv, interrupted_at, tmp_path)
     status, text, _ = run(few_csv, "--json")
     record = json.loads(text)
     assert status == 130 and record["partial"] is True and (record["pictures"], record["total"]) == (6, 10)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_ctrl_c_before_there_is_anything_to_print(run, few_csv, interrupted_at, n):
+    interrupted_at(n)
+    assert run(few_csv) == (130, "", "cam-numpy: interrupted\n")
+
+
+def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, monkeypatch):
+    """Where the progress stood, the report or the message does not go on."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("cam_numpy.evaluation.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    interrupted_at(6)
+    status, text, noise = run(few_csv)
+    assert status == 130 and text.startswith("PARTIAL")
+    assert noise.startswith("\r1 of 10 pictures, 9 s left; GT-known ") and noise.count("\r") == 6 and noise.endswith(" \n")
 
 
 # --- what is printed and written -------------------------------------------------------------------------
