@@ -121,3 +121,19 @@ def test_evaluate_measures_the_occlusion_map(network):
         for name in ("known", "largest", "any"):
             np.testing.assert_array_equal(row[name], wanted[name])
     assert any((occlusion[name] != cam[name]).any() for name in ("known", "largest", "any"))
+
+
+def test_the_examples_show_the_map_that_was_measured(network, tmp_path, monkeypatch):
+    """Not that of Eq. 2, with the other's IoU above it."""
+    from cam_numpy import evaluation_figures
+
+    drawn = []
+    monkeypatch.setattr(evaluation_figures, "draw_boxes", lambda axes, box, *rest: drawn.append(box))
+    evaluation = evaluate(Four(), network, method="occlusion")
+    settings = {"threshold": 0.2, "rule": "paper", "method": "occlusion"}
+    evaluation_figures.draw_examples(evaluation, Four(), network, settings, tmp_path / "examples.png")
+    order = np.argsort(-evaluation.rows["known"], kind="stable")
+    for i, box in zip((order[0], order[1], order[-1]), drawn):
+        case = Four()[i]
+        M = occlusion_map(case.photo, network, int(i))
+        assert box == evaluation_figures.photo_box(M, network.see(case.photo).view)
