@@ -106,7 +106,7 @@ def masks_above(M, thresholds, rule="paper"):
         if not 0 <= t < 1:
             raise ValueError(f"threshold is {t!r}; it is a part of the map's maximum; give 0 <= threshold < 1")
     seen = M[~np.isnan(M)]
-    if rule == "paper" and seen.max() <= 0:
+    if not seen.size or rule == "paper" and seen.max() <= 0:
         return np.zeros((len(thresholds), *M.shape), bool)
     levels = RULES[rule](seen, np.asarray(thresholds)).astype(M.dtype)
     with np.errstate(invalid="ignore"):  # comparing NaN, in older NumPy

@@ -133,10 +133,12 @@ def _measured(case, c, network, method, threshold, rule):
     """The row of one picture whose true class is c."""
     seen = network.see(case.photo)
     network.check_scores(seen.f, seen.S)
-    if method == "cam":
-        M = class_activation_map(seen.f, network.w, c)
-    else:
-        M = occlusion_map(case.photo, network, c)
+    M = map_of(case.photo, seen, c, network, method)
     row = measure(M, seen.view, case.boxes, threshold, rule)
     row["rank"] = (seen.S > seen.S[c]).sum()
     return row
+
+
+def map_of(photo, seen, c, network, method):
+    """The map of class c by a method of `METHODS`, (H, W); `seen` is what the network saw of the photo."""
+    return class_activation_map(seen.f, network.w, c) if method == "cam" else occlusion_map(photo, network, c)

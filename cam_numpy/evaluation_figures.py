@@ -7,8 +7,8 @@ import textwrap
 
 import numpy as np
 
-from .cam import class_activation_map
 from .classes import ClassFinder, short_name
+from .evaluation import map_of
 from .figure import DPI, FAINT, INK, draw_boxes
 from .heatmap import overlay, scale_of
 from .localisation import curve, photo_box
@@ -94,7 +94,7 @@ def draw_examples(evaluation, dataset, network, settings, path):
 
 def _example(axes, case, row, class_of, network, settings):
     c, seen = class_of(case.label), network.see(case.photo)
-    M = class_activation_map(seen.f, network.w, c)
+    M = map_of(case.photo, seen, c, network, settings["method"])
     axes.imshow(np.asarray(overlay(case.photo, seen.view.lay(M), scale_of(M), weight=0.5)))
     axes.set_axis_off()
     box = photo_box(M, seen.view, settings["threshold"], settings["rule"])

@@ -42,11 +42,11 @@ def as_text(evaluation, settings):
     ]
     if evaluation.partial:
         lines.insert(0, f"PARTIAL: interrupted after {evaluation.done} of {evaluation.total} pictures\n")
-    lines += ["", f"{'':<31}{'map':>8}   {'95 % interval':<18}{'whole image':>11}  {'centre':>8}"]
+    lines += ["", f"{'':<31}{'map':>8}   {'95 % interval':<18}{'whole image':>11}{'centre':>9}"]
     for m in measures:
         low, high = m.interval
-        others = (" " * 8 if other is None else f"{other:>7.1%} " for other in (m.whole, m.centre))
-        lines.append(f"{m.name:<31}{m.value:>8.1%}   {f'{low:.1%} to {high:.1%}':<18}{'   '.join(others)}".rstrip())
+        others = "" if m.whole is None else f"{m.whole:>11.1%}{m.centre:>9.1%}"
+        lines.append(f"{m.name:<31}{m.value:>8.1%}   {f'{low:.1%} to {high:.1%}':<18}{others}".rstrip())
     lines.append("")
     for m in measures:
         lines.append(textwrap.fill(f"{m.name}: {m.definition}" + _chosen(m), 80, subsequent_indent="    "))

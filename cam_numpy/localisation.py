@@ -61,7 +61,9 @@ def photo_boxes(M, view, thresholds, rule="paper"):
         pixel = np.array([*view.photo, *view.photo]) / [*grid, *grid]
         boxes = boxes + [0, 0, 1, 1]  # from the first and last cell to the edges
         boxes = np.rint(boxes * pixel).astype(int) - [0, 0, 1, 1]
-        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
+        left, top, right, bottom = view.box  # a cell at its rim reaches out of it
+        first, last = np.floor([left, top]).astype(int), np.ceil([right, bottom]).astype(int) - 1
+        boxes = np.clip(boxes, [*first, *first], [*last, *last])
     return boxes, cells, of
 
 

@@ -80,7 +80,7 @@ def _boxes(e, chosen, boxes, true_boxes):
             where = "columns {} to {}, rows {} to {}".format(box[0], box[2], box[1], box[3])
             if len(true_boxes):
                 where += f"; IoU {iou(box, true_boxes).max():.3f}"
-        yield f"{'box' if c == chosen[0] else '':<9}{_cut(short_name(e.classes[c]), 22):<22}  {where}"
+        yield f"{'box' if c == chosen[0] else '':<9}{_cut(short_name(e.classes[c]), 19):<19}  {where}"
     if boxes:
         yield "         the largest part above 20 % of the map's maximum (Section 3)"
         yield ""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cam_numpy import class_activation_map, explain, load
 from cam_numpy.__main__ import main
-from tests import networks
+from tests import loops, measures, networks
 from tests.conftest import scene
 from tests.test_network import BAD_MODELS
 from tests.test_photo import BAD_PHOTOS
@@ -168,6 +168,110 @@ def test_any_aspect_ratio(run, tmp_path, size):
     Image.fromarray(scene(size[1], size[0])).save(tmp_path / "p.png")
     status, text, _ = run(tmp_path / "p.png")
     assert status == 0 and f"p.png, {size[0]} x {size[1]} pixels" in text
+
+
+# --- boxes ---------------------------------------------------------------------------------------
+
+@pytest.fixture
+def large(tmp_path):
+    """The path of a made-up photo of 330 x 240 pixels: boxes are drawn two pixels wide."""
+    path = tmp_path / "large.png"
+    Image.fromarray(scene(240, 330, seed=4)).save(path)
+    return path
+
+
+def by_loops(e, c):
+    """The box of class c in a photo of at most 224 pixels, seen whole."""
+    shown = measures.laid(loops.activation_map(e.f.tolist(), e.w.tolist(), c), e.photo.size)
+    return measures.largest(measures.boxes_of(shown, e.photo.size, 0.2))
+
+
+def test_boxes_are_those_of_the_papers_rule(run, small, photo):
+    status, text, _ = run(photo, "--boxes", "--top", C)
+    e, lines = explain(photo, load(small)), text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("box      "))
+    assert status == 0 and lines[start + C] == "         the largest part above 20 % of the map's maximum (Section 3)"
+    wanted = [by_loops(e, c) for c in e.ranking.tolist()]
+    for line, c, box in zip(lines[start:], e.ranking, wanted):
+        where = "columns {0} to {2}, rows {1} to {3}".format(*box) if box else "none: its map is nowhere positive"
+        assert line[9:].split(maxsplit=2) == ["thing", str(c), where]
+    assert "IoU" not in text and len({box for box in wanted}) > 2  # not one box for all
+    found = json.loads(run(photo, "--boxes", "--top", C, "--json")[1])["top"]
+    assert [one["box"] for one in found] == [box and list(box) for box in wanted] and "iou" not in found[0]
+
+
+def test_without_being_asked_for_there_are_no_boxes(run, photo):
+    assert "box  " not in run(photo)[1] and "box" not in json.loads(run(photo, "--json")[1])["top"][0]
+
+
+def test_a_true_box_is_compared_with(run, small, photo):
+    """The best of several; given alone, it asks for the boxes too."""
+    true = [(0, 0, 59, 39), (10, 20, 30, 39)]
+    options = [part for box in true for part in ("--true-box", ",".join(map(str, box)))]
+    e = explain(photo, load(small))
+    record = json.loads(run(photo, *options, "--top", C, "--json")[1])
+    text = run(photo, *options, "--top", C)[1]
+    for one in record["top"]:
+        box = by_loops(e, one["index"])
+        assert one["box"] == (box and list(box))
+        assert one["iou"] == pytest.approx(measures.best_overlap(box, true), abs=1e-12)
+        if box:
+            assert "rows {1} to {3}; IoU {4:.3f}\n".format(*box, one["iou"]) in text
+
+
+def test_a_map_that_is_nowhere_positive_has_no_box(tmp_path, photo, capsys):
+    w = networks.weights()["w"]
+    w[2] = -np.abs(w[2])
+    path = networks.classifier(tmp_path / "n.onnx", extra={"w": w})
+    arguments = ["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--class", "2", "--true-box", "0,0,59,39"]
+    assert main(arguments) == 0
+    assert "box      thing 2              none: its map is nowhere positive\n" in capsys.readouterr().out
+    assert main([*arguments, "--json", "--plain"]) == 0
+    one = json.loads(capsys.readouterr().out)["top"][0]
+    assert one["box"] is None and one["iou"] == 0.0
+
+
+def test_boxes_of_large_photos_fit_80_columns(run, photo, tmp_path, monkeypatch):
+    """A name that is cut, and columns and rows of four digits."""
+    monkeypatch.setattr("cam_numpy.localisation.photo_box", lambda *_: (1000, 1200, 9876, 5432))
+    (tmp_path / "names.txt").write_text("a thing of a very long name indeed\n" * C, encoding="utf-8")
+    text = run(photo, "--true-box", "0,0,59,39", "--labels", tmp_path / "names.txt")[1]
+    assert "columns 1000 to 9876, rows 1200 to 5432; IoU 0.000\n" in text
+    assert max(map(len, text.split("wrote ")[0].splitlines())) <= 80
+
+
+def test_plain_has_the_boxes_in_their_colours(run, large, tmp_path):
+    """The map's box on top of the true one; beside their lines nothing changes."""
+    run(large, "--plain")
+    bare = np.asarray(Image.open(tmp_path / "out" / "large.cam.png"))
+    record = json.loads(run(large, "--plain", "--true-box", "10,20,99,120", "--json")[1])
+    drawn = np.asarray(Image.open(tmp_path / "out" / "large.cam.png"))
+    true, found = (frame(drawn.shape[:2], box, 2) for box in ((10, 20, 99, 120), record["top"][0]["box"]))
+    assert (drawn[found] == (0x35, 0xE0, 0xFF)).all() and (drawn[true & ~found] == 255).all() and (true & ~found).any()
+    np.testing.assert_array_equal(drawn[~(true | found)], bare[~(true | found)])
+
+
+def frame(shape, box, width):
+    """Whether a pixel is of the outermost ones in a box, so many deep."""
+    (y, x), (x0, y0, x1, y1) = np.indices(shape), box
+    depth = np.minimum(np.minimum(x - x0, x1 - x), np.minimum(y - y0, y1 - y))
+    return (depth >= 0) & (depth < width)
+
+
+@pytest.mark.parametrize("box", ["0,0,60,39", "0,0,59,40", "100,100,200,200"])
+@pytest.mark.parametrize("options", [[], ["--plain", "--save-arrays"], ["--json"]])
+def test_a_true_box_outside_of_the_photo(run, photo, tmp_path, box, options):
+    status, text, noise = run(photo, "--true-box", box, *options)
+    assert status == 2 and text == "" and written(tmp_path) == []
+    assert noise == (f"cam-numpy: --true-box {box} lies outside of the photo of 60 x 40 pixels; "
+                     "give its first and last column and row, counted from 0\n")
+
+
+@pytest.mark.parametrize("box", ["", "1,2,3", "1,2,3,4,5", "1,2,3,x", "5,0,4,9", "0,5,9,4", "-1,0,5,5", "1.5,0,5,5", "1,2,,4", "1;2;3;4"])
+def test_a_malformed_true_box(capsys, box):
+    with pytest.raises(SystemExit) as stopped:
+        main(["explain", f"--true-box={box}"])
+    assert stopped.value.code == 2 and f"{box!r}: give its first and last column and row, such as" in capsys.readouterr().err
 
 
 # --- bad input: one line, status 2, nothing half-written -------------------------------------

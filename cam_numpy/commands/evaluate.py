@@ -58,8 +58,13 @@ def _evaluate(options):
     dataset = open_dataset(options.dataset)
     evaluation = evaluate(dataset, network, method=options.method, rule=options.rule,
                           threshold=options.threshold, limit=options.limit, progress=_progress())
+    if evaluation.partial and sys.stderr.isatty():
+        print(file=sys.stderr)  # the progress stands there
     if len(evaluation.rows) < 2:
-        raise InputError(f"{len(evaluation.rows)} of {evaluation.done} pictures was measured; an interval needs 2 at least")
+        if evaluation.partial:
+            raise KeyboardInterrupt
+        raise InputError(f"{len(evaluation.rows)} of {evaluation.done} pictures could be measured; "
+                         "an interval needs 2 at least")
     settings = {
         "dataset": dataset.name, "model": network.name, "form": network.form.name, "method": options.method,
         "rule": options.rule, "threshold": options.threshold, "assumed": network.assumed + evaluation.assumed,
