@@ -257,8 +257,9 @@ def interval(values, z=1.959964):
 
     Examples
     --------
-    >>> interval(np.array([1, 0]))
-    (0.094528..., 0.905471...)
+    >>> low, high = interval(np.array([1, 0]))
+    >>> round(low, 3), round(high, 3)
+    (0.095, 0.905)
     """
     n, p = len(values), float(np.mean(values))
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
