@@ -260,8 +260,14 @@ def interval(values, z=1.959964):
 
     Examples
     --------
+<<<<<<< HEAD
     >>> [round(side, 3) for side in interval(np.array([1, 0]))]
     [0.095, 0.905]
+=======
+    >>> low, high = interval(np.array([1, 0]))
+    >>> round(low, 3), round(high, 3)
+    (0.095, 0.905)
+>>>>>>> measures
     """
     n, p = len(values), float(np.mean(values))
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)

@@ -223,7 +223,8 @@ def test_a_map_that_is_nowhere_positive_has_no_box(tmp_path, photo, capsys):
     w = networks.weights()["w"]
     w[2] = -np.abs(w[2])
     path = networks.classifier(tmp_path / "n.onnx", extra={"w": w})
-    arguments = ["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--class", "2", "--true-box", "0,0,59,39"]
+    arguments = ["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--class", "2"]
+    arguments += ["--true-box", "0,0,59,39"]
     assert main(arguments) == 0
     assert "box      thing 2              none: its map is nowhere positive\n" in capsys.readouterr().out
     assert main([*arguments, "--json", "--plain"]) == 0
@@ -267,11 +268,14 @@ def test_a_true_box_outside_of_the_photo(run, photo, tmp_path, box, options):
                      "give its first and last column and row, counted from 0\n")
 
 
-@pytest.mark.parametrize("box", ["", "1,2,3", "1,2,3,4,5", "1,2,3,x", "5,0,4,9", "0,5,9,4", "-1,0,5,5", "1.5,0,5,5", "1,2,,4", "1;2;3;4"])
+@pytest.mark.parametrize("box", [
+    "", "1,2,3", "1,2,3,4,5", "1,2,3,x", "5,0,4,9", "0,5,9,4", "-1,0,5,5", "1.5,0,5,5", "1,2,,4", "1;2;3;4",
+])
 def test_a_malformed_true_box(capsys, box):
     with pytest.raises(SystemExit) as stopped:
         main(["explain", f"--true-box={box}"])
-    assert stopped.value.code == 2 and f"{box!r}: give its first and last column and row, such as" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert stopped.value.code == 2 and f"{box!r}: give its first and last column and row, such as" in message
 
 
 # --- bad input: one line, status 2, nothing half-written -------------------------------------

@@ -87,7 +87,8 @@ def picture(seed, size):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """The small network, seeing more cells than a third of a picture's pixels: so no two of these are equal."""
-    return networks.classifier(tmp_path_factory.mktemp("model") / "small.onnx", metadata={**networks.METADATA, "size": "40"})
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    return networks.classifier(path, metadata={**networks.METADATA, "size": "40"})
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def few_csv(told, tmp_path_factory):
 @pytest.fixture
 def run(model, capsys):
     """Run `cam-numpy evaluate` with the small network; returns (status, stdout, stderr)."""
-    def evaluate_(*arguments):
+    def evaluate_(*arguments, model=model):
         status = main(["evaluate", *map(str, arguments), "--model", str(model)])
         return status, *capsys.readouterr()
 
@@ -232,7 +233,9 @@ def test_the_number_of_workers_changes_nothing(told, boxes_csv, network, workers
     np.testing.assert_array_equal(evaluation.rows["known"], [np.float32(told[i].row("paper", 0.2)[1]) for i in chosen])
 
 
-@pytest.mark.parametrize("limit, chosen", [(1, [0]), (3, [0, 3, 6]), (5, [0, 2, 4, 6, 8]), (10, range(10)), (99, range(10))])
+@pytest.mark.parametrize("limit, chosen", [
+    (1, [0]), (3, [0, 3, 6]), (5, [0, 2, 4, 6, 8]), (10, range(10)), (99, range(10)),
+])
 def test_a_limit_is_spread_evenly(few_csv, network, limit, chosen):
     evaluation = evaluate(open_dataset(few_csv), network, limit=limit)
     assert evaluation.rows["picture"].tolist() == list(chosen) and evaluation.total == len(chosen)
@@ -255,7 +258,8 @@ def test_bad_pictures_are_named_and_change_no_other(run, told, network, tmp_path
 
     status, text, noise = run(path)
     assert status == 0 and noise == "" and text.startswith("data     8 pictures of CSV\n")
-    assert "2 of 10 pictures could not be measured:\n" in text and all(f"    {line}\n" in text for line in evaluation.failures)
+    assert "2 of 10 pictures could not be measured:\n" in text
+    assert all(f"    {failure}\n" in text for failure in evaluation.failures)
     record = json.loads(run(path, "--json")[1])
     assert record["failures"] == evaluation.failures and (record["pictures"], record["total"]) == (8, 10)
 
@@ -322,7 +326,8 @@ def interrupted_at(monkeypatch):
 def test_ctrl_c_prints_what_was_measured(run, few_csv, interrupted_at, tmp_path):
     interrupted_at(6)
     status, text, _ = run(few_csv, "--out", tmp_path / "out")
-    assert status == 130 and text.startswith("PARTIAL: interrupted after 6 of 10 pictures\n\ndata     6 pictures of CSV\n")
+    assert status == 130
+    assert text.startswith("PARTIAL: interrupted after 6 of 10 pictures\n\ndata     6 pictures of CSV\n")
     assert (tmp_path / "out" / "curve.csv").is_file()
     status, text, _ = run(few_csv, "--json")
     record = json.loads(text)
@@ -342,15 +347,16 @@ def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, mo
     interrupted_at(6)
     status, text, noise = run(few_csv)
     assert status == 130 and text.startswith("PARTIAL")
-    assert noise.startswith("\r1 of 10 pictures, 9 s left; GT-known ") and noise.count("\r") == 6 and noise.endswith(" \n")
+    assert noise.startswith("\r1 of 10 pictures, 9 s left; GT-known ")
+    assert noise.count("\r") == 6 and noise.endswith(" \n")
 
 
 # --- what is printed and written -------------------------------------------------------------------------
 
-def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv, tmp_path):
-    status, text, noise = run(few_csv, "--out", tmp_path / "out")
+def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv):
+    status, text, noise = run(few_csv)
     assert status == 0 and noise == ""
-    lines, flat = text.split("wrote ")[0].splitlines(), " ".join(text.split())
+    lines, flat = text.splitlines(), " ".join(text.split())
     assert max(map(len, lines)) <= 80
     for part in (
         "10 pictures of CSV", "small.onnx", "M_c of the true class (Eq. 2), one forward pass",
@@ -368,8 +374,8 @@ def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv
     record = json.loads(run(few_csv, "--json")[1])
     head = next(i for i, line in enumerate(lines) if "95 % interval" in line)
     for line, m in zip(lines[head + 1 :], record["measures"].values()):
-        shown = [f"{100 * value:.1f}%" for value in (m["value"], *m["interval"], m["whole"], m["centre"]) if value is not None]
-        assert [word for word in line.split() if word.endswith("%")] == shown
+        numbers = [value for value in (m["value"], *m["interval"], m["whole"], m["centre"]) if value is not None]
+        assert [word for word in line.split() if word.endswith("%")] == [f"{100 * value:.1f}%" for value in numbers]
         for value, title in ((m["whole"], "whole image"), (m["centre"], "centre")):
             if value is not None:  # the numbers end below it
                 end = lines[head].index(title) + len(title)
@@ -377,7 +383,7 @@ def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv
 
 
 def test_the_widest_numbers_fit_too(run, told, tmp_path):
-    """Everything right, and everything wrong: 100.0% everywhere; a warning and long names beside it."""
+    """100.0% for both baselines, and a network of a long name."""
     path = write(tmp_path / "data", told[:4])
     lines = ["path,label,x0,y0,x1,y1"]
     for i, one in enumerate(told[:4]):
@@ -385,7 +391,7 @@ def test_the_widest_numbers_fit_too(run, told, tmp_path):
     path.write_text("\n".join(lines), encoding="utf-8")
     long = networks.classifier(tmp_path / f"{'a_network_of_a_long_name' * 4}.onnx")
     assert max(map(len, run(path)[1].splitlines())) <= 80
-    text = run(path, "--rule", "top-pixels", "--threshold", "0.95", "--model", long)[1]
+    text = run(path, "--rule", "top-pixels", "--threshold", "0.95", model=long)[1]
     assert "100.0%   100.0%\n" in text and "the part 0.95 of all pixels" in text
     assert max(len(line) for line in text.splitlines() if long.name not in line) <= 80
 
@@ -424,7 +430,6 @@ def test_two_pictures_are_enough_for_all_files(run, few_csv, tmp_path):
     (["unknown/notes.txt"], "is no data set; give Tiny ImageNet (wnids.txt"),
     (["boxes.csv", "--out", "unknown/notes.txt"], "notes.txt cannot be made (File exists); give another folder"),
     (["boxes.csv", "--out", "unknown/notes.txt/out"], "out cannot be made (Not a directory); give another folder"),
-    (["boxes.csv", "--model", "missing.onnx"], "missing.onnx: there is no such model; check the name"),
 ])
 def test_what_cannot_be_used_is_refused_in_one_line(run, told, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
@@ -432,18 +437,21 @@ def test_what_cannot_be_used_is_refused_in_one_line(run, told, tmp_path, monkeyp
     (tmp_path / "unknown").mkdir()
     (tmp_path / "unknown" / "notes.txt").write_text("no", encoding="utf-8")
     write(tmp_path, told[:2])
-    if "--model" in arguments:
-        status, noise = main(["evaluate", *arguments]), None
-    else:
-        status, text, noise = run(*arguments)
-        assert text == "" and noise.startswith("cam-numpy: ") and noise.count("\n") == 1 and message in noise
-    assert status == 2
+    status, text, noise = run(*arguments)
+    assert status == 2 and text == "" and noise.startswith("cam-numpy: ")
+    assert message in noise and noise.count("\n") == 1
+
+
+def test_a_missing_model_is_refused_in_one_line(run, few_csv):
+    assert run(few_csv, model="missing.onnx") == (
+        2, "", "cam-numpy: missing.onnx: there is no such model; check the name\n")
 
 
 @pytest.mark.parametrize("option, message", [
     ("--threshold=1.0", "'1.0' is no such part; give 0 or more, less than 1"), ("--threshold=-0.1", "is no such part"),
-    ("--threshold=nan", "is no such part"), ("--threshold=half", "is no such part"), ("--rule=otsu", "invalid choice: 'otsu'"),
-    ("--limit=0", "'0' is no number of that kind; give 1 or more"), ("--method=gradcam", "invalid choice: 'gradcam'"),
+    ("--threshold=nan", "is no such part"), ("--threshold=half", "is no such part"),
+    ("--rule=otsu", "invalid choice: 'otsu'"), ("--limit=0", "'0' is no number of that kind; give 1 or more"),
+    ("--method=gradcam", "invalid choice: 'gradcam'"),
 ])
 def test_options_out_of_range_are_refused(capsys, few_csv, option, message):
     with pytest.raises(SystemExit) as stopped:
