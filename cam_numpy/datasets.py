@@ -353,6 +353,7 @@ class CSV(DataSet):
         if not annotations:
             raise InputError(f"{path} lists no pictures; give a line for each box")
         super().__init__(files, annotations)
+        self.name = path.name
 
     def _add(self, row, places, annotations, files):
         if len(row) <= max(places):

@@ -135,7 +135,7 @@ def _measured(case, c, network, method, threshold, rule):
     network.check_scores(seen.f, seen.S)
     M = map_of(case.photo, seen, c, network, method)
     row = measure(M, seen.view, case.boxes, threshold, rule)
-    row["rank"] = (seen.S > seen.S[c]).sum()
+    row["rank"] = (seen.S > seen.S[c]).sum() + (seen.S[:c] == seen.S[c]).sum()
     return row
 
 

@@ -21,7 +21,7 @@ CENTRE = 0.8  # of each side: the centre box
 
 ROW = np.dtype([
     ("picture", np.int32),  # its number in the data set
-    ("rank", np.int32),  # how many classes score above the true one
+    ("rank", np.int32),  # how many classes come before the true one; of equal scores the first
     ("known", np.float32),  # IoU of the true class's box, at the threshold reported
     ("largest", np.float32, CURVE.shape),  # the same, at each threshold of the curve
     ("any", np.float32, CURVE.shape),  # IoU of the best of all components' boxes, likewise
@@ -260,14 +260,9 @@ def interval(values, z=1.959964):
 
     Examples
     --------
-<<<<<<< HEAD
-    >>> [round(side, 3) for side in interval(np.array([1, 0]))]
-    [0.095, 0.905]
-=======
     >>> low, high = interval(np.array([1, 0]))
     >>> round(low, 3), round(high, 3)
     (0.095, 0.905)
->>>>>>> measures
     """
     n, p = len(values), float(np.mean(values))
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)

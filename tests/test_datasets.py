@@ -265,7 +265,7 @@ def test_csv_in_any_order_of_columns_and_rows(tmp_path, start, end):
     dataset = open_dataset(tmp_path / "my.CSV")
     assert told(dataset) == [("in/größe, 1.png", "dog", ((1, 2, 3, 4), (0, 0, 0, 0))),
                              ("b.png", "a cat", ((0, 0, 19, 9),))]
-    assert (dataset.name, dataset.labels, len(dataset)) == ("CSV", None, 2)
+    assert (dataset.name, dataset.labels, len(dataset)) == ("my.CSV", None, 2)
     assert isinstance(dataset[1], Case) and dataset[-1] == dataset[1]
     np.testing.assert_array_equal(np.asarray(dataset[1].photo), scene(HEIGHT, WIDTH, 2))
 

@@ -241,6 +241,14 @@ def test_a_limit_is_spread_evenly(few_csv, network, limit, chosen):
     assert evaluation.rows["picture"].tolist() == list(chosen) and evaluation.total == len(chosen)
 
 
+def test_of_equal_scores_the_first_class_is_the_better_guess(told, few_csv, tmp_path):
+    """A network that says the same of every class is not always right: it guesses class 0, then 1, ..."""
+    zeros = {"w": np.zeros((C, networks.K), np.float32), "b": np.zeros(C, np.float32)}
+    path = networks.save(tmp_path / "n.onnx", networks.BODY + networks.GAP + networks.GEMM, zeros)
+    rows = evaluate(open_dataset(few_csv), load(path, threads=1)).rows
+    assert rows["rank"].tolist() == [t.c for t in told[:10]]
+
+
 # --- what cannot be measured ---------------------------------------------------------------------------
 
 def test_bad_pictures_are_named_and_change_no_other(run, told, network, tmp_path):
@@ -257,7 +265,7 @@ def test_bad_pictures_are_named_and_change_no_other(run, told, network, tmp_path
     np.testing.assert_array_equal(evaluation.rows, np.delete(whole, [3, 7]))
 
     status, text, noise = run(path)
-    assert status == 0 and noise == "" and text.startswith("data     8 pictures of CSV\n")
+    assert status == 0 and noise == "" and text.startswith(f"data     8 pictures of {path.name}\n")
     assert "2 of 10 pictures could not be measured:\n" in text
     assert all(f"    {failure}\n" in text for failure in evaluation.failures)
     record = json.loads(run(path, "--json")[1])
@@ -327,7 +335,7 @@ def test_ctrl_c_prints_what_was_measured(run, few_csv, interrupted_at, tmp_path)
     interrupted_at(6)
     status, text, _ = run(few_csv, "--out", tmp_path / "out")
     assert status == 130
-    assert text.startswith("PARTIAL: interrupted after 6 of 10 pictures\n\ndata     6 pictures of CSV\n")
+    assert text.startswith(f"PARTIAL: interrupted after 6 of 10 pictures\n\ndata     6 pictures of {few_csv.name}\n")
     assert (tmp_path / "out" / "curve.csv").is_file()
     status, text, _ = run(few_csv, "--json")
     record = json.loads(text)
@@ -359,7 +367,7 @@ def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv
     lines, flat = text.splitlines(), " ".join(text.split())
     assert max(map(len, lines)) <= 80
     for part in (
-        "10 pictures of CSV", "small.onnx", "M_c of the true class (Eq. 2), one forward pass",
+        f"10 pictures of {few_csv.name}", "small.onnx", "M_c of the true class (Eq. 2), one forward pass",
         "box the largest part of what exceeds 0.20 of the map's maximum",
         "classification error, top-1: the true class does not have the highest score",
         "classification error, top-5: the true class is not among the five best",
