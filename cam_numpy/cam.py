@@ -114,7 +114,7 @@ def class_scores(F, w, b=None):
     same_count("K", "units", F=F.shape[-1], w=w.shape[1])
     # S_c = sum_k w_k^c F_k + b_c
     # the evidence of all units for class c, and how likely c is before looking
-    S = F @ w.T  # (..., K), (C, K) -> (..., C)
+    S = np.einsum("...k,ck->...c", F, w)  # (..., K), (C, K) -> (..., C)
     if b is None:
         return S
     b = array("b", b, "C")

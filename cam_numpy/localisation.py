@@ -105,20 +105,18 @@ def measure(M, view, true_boxes, threshold=THRESHOLD, rule="paper"):
     -------
     row : () array of dtype ROW
     """
-    row = np.zeros((), ROW)
-    true_boxes = np.asarray(true_boxes)
+    row, true_boxes = np.zeros((), ROW), np.asarray(true_boxes)
     boxes, cells, of = photo_boxes(M, view, [threshold, *CURVE], rule)
+    compared = np.concatenate([boxes, [whole_image(view.photo), centre_box(view.photo)]])
+    overlap = iou(compared[:, None], true_boxes[None]).max(axis=1)  # (n + 2, 4), (B, 4) -> (n + 2,)
+    row["whole"], row["centre"] = overlap[-2:]
     # no box at a threshold leaves the IoU at 0
     largest, best = np.zeros(1 + len(CURVE)), np.zeros(1 + len(CURVE))
-    if len(boxes):
-        overlap = iou(boxes[:, None], true_boxes[None]).max(axis=1)  # (n, 4), (B, 4) -> (n,)
-        np.maximum.at(best, of, overlap)
-        first = np.lexsort((-cells, of))  # of each threshold the largest component comes first
-        which, position = np.unique(of[first], return_index=True)
-        largest[which] = overlap[first[position]]
+    np.maximum.at(best, of, overlap[:-2])
+    first = np.lexsort((-cells, of))  # of each threshold the largest component comes first
+    which, position = np.unique(of[first], return_index=True)
+    largest[which] = overlap[first[position]]
     row["known"], row["largest"], row["any"] = largest[0], largest[1:], best[1:]
-    baselines = np.array([whole_image(view.photo), centre_box(view.photo)])
-    row["whole"], row["centre"] = iou(baselines[:, None], true_boxes[None]).max(axis=1)
     return row
 
 

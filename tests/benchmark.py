@@ -69,9 +69,9 @@ def many_photos(folder, count=400, repeats=5):
             list(pool.map(lambda x: session.run(wanted, {network.input_name: x}), arrays))
             rates["onnxruntime alone"].append(count / (time.perf_counter() - start))
             start = time.perf_counter()
-            evaluate(dataset, network, workers=workers)
+            evaluate(dataset, network)
             rates["evaluate"].append(count / (time.perf_counter() - start))
-    print(f"the shipped network, {count} pictures of 64 x 64 pixels, {workers} at a time")
+    print(f"the shipped network, {count} pictures of 64 x 64 pixels, on {workers} cores")
     for name, values in rates.items():
         print(f"  {name:<20}{statistics.median(values):8.0f} pictures a second")
     ratio = statistics.median(ours / alone for ours, alone in zip(*rates.values()))
