@@ -1,11 +1,10 @@
 """Train the shipped network on Tiny ImageNet: `python -m weights.train DATA`.
 
 The recipe: bfloat16 arithmetic, where the processor has it, in channels-last
-layout; Muon for the inner
-convolutions and Nesterov SGD for the rest, under one learning-rate curve; label
-smoothing; random resized crops and flips done on the whole batch; small
-pictures first, growing to the size that the tool will feed; at the end the
-batch-norm statistics are measured again at that very size.
+layout; Muon for the inner convolutions and Nesterov SGD for the rest, under one
+learning-rate curve; label smoothing; random resized crops and flips done on the
+whole batch; small pictures first, growing to the size that the tool will feed; at
+the end the batch-norm statistics are measured again at that very size.
 
 `--pooling max` trains with global max pooling instead. `--start FILE` goes on from
 an exported network, at a tenth of the learning rates: so the second network of
