@@ -121,7 +121,7 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
                 if progress:
                     progress(evaluation)
     except KeyboardInterrupt:
-        pass
+        pass  # what was measured so far is returned, and says that it is partial
     finally:
         pool.shutdown(cancel_futures=True)
     if evaluation.failures and not len(evaluation.rows):
