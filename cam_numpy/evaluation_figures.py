@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import textwrap
 
 import numpy as np
 
 from .classes import ClassFinder, short_name
 from .evaluation import map_of
-from .figure import DPI, FAINT, INK, draw_boxes
+from .figure import FAINT, INK, blank, draw_boxes
 from .heatmap import overlay, scale_of
 from .localisation import curve, photo_box
 from .output import PNG_LEVEL
 
 EXAMPLES = 4  # of each sort
-
-
-def _figure(*size):
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def draw_curve(evaluation, settings, path):
@@ -39,7 +28,7 @@ def draw_curve(evaluation, settings, path):
         The PNG to write.
     """
     table, rows = curve(evaluation.rows), evaluation.rows
-    figure = _figure(7.2, 4.6)
+    figure = blank((7.2, 4.6))
     axes = figure.add_axes((0.09, 0.12, 0.6, 0.76))
     for name, style in (("largest", "-"), ("any 0.3", ":"), ("any 0.5", "--"), ("any 0.7", "-.")):
         label = "largest part, IoU ≥ 0.5" if name == "largest" else f"best part, IoU ≥ {name[4:]}"
@@ -78,7 +67,7 @@ def draw_examples(evaluation, dataset, network, settings, path):
     middle = (len(ranked) - count) // 2
     sorts = {"best": ranked[:count], "median": ranked[middle : middle + count], "worst": ranked[-count:]}
     width = 2.0 * count + 0.9  # inches
-    figure = _figure(width, 7.4)
+    figure = blank((width, 7.4))
     class_of = ClassFinder(network, dataset.labels)
     for line, (sort, rows) in enumerate(sorts.items()):
         for column, row in enumerate(rows):

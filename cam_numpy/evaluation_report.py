@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from .localisation import CENTRE, CURVE, curve, summarise
+from .report import heading
 
 RULES = {  # what is kept of a map
     "paper": "what exceeds {t:.2f} of the map's maximum",
@@ -34,11 +35,11 @@ def as_text(evaluation, settings):
     """
     n, measures = len(evaluation.rows), summarise(evaluation.rows)
     lines = [
-        _wrapped("data", f"{n} pictures of {settings['dataset']}"),
-        _wrapped("network", f"{settings['model']} ({settings['form']})"),
-        _wrapped("map", METHODS[settings["method"]]),
-        _wrapped("box", f"the largest part of {RULES[settings['rule']].format(t=settings['threshold'])}"),
-        *(_wrapped("assumed", text) for text in settings["assumed"]),
+        heading("data", f"{n} pictures of {settings['dataset']}"),
+        heading("network", f"{settings['model']} ({settings['form']})"),
+        heading("map", METHODS[settings["method"]]),
+        heading("box", f"the largest part of {RULES[settings['rule']].format(t=settings['threshold'])}"),
+        *(heading("assumed", text) for text in settings["assumed"]),
     ]
     if evaluation.partial:
         lines.insert(0, f"PARTIAL: interrupted after {evaluation.done} of {evaluation.total} pictures\n")
@@ -64,10 +65,6 @@ def _chosen(measure):
     if not measure.thresholds:
         return ""
     return " (t = " + ", ".join(f"{t:.2f}" for t in measure.thresholds) + ")"
-
-
-def _wrapped(head, text):
-    return textwrap.fill(f"{head:<9}{text}", 80, subsequent_indent=" " * 9)
 
 
 def as_dict(evaluation, settings, files):

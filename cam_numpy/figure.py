@@ -93,13 +93,8 @@ def draw(explanation, chosen, path, name="", colors="inferno", boxes=None, true_
     true_boxes : list
         Likewise, to be drawn on every panel.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     layout = Layout.best(len(chosen) + 1, explanation.photo.size)
-    figure = Figure(figsize=layout.size, dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(layout.size)
 
     def axes(place):
         width, height = layout.size
@@ -128,6 +123,17 @@ def draw(explanation, chosen, path, name="", colors="inferno", boxes=None, true_
     _scale_bar(axes(layout.bar()), scale, colors)
     figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(explanation), color=FAINT, fontsize=8.5)
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
+
+
+def blank(size):
+    """An empty figure of (width, height) inches, which needs no screen."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _cut(text, letters):

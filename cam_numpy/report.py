@@ -36,8 +36,8 @@ def as_text(explanation, chosen, name, boxes=None, true_boxes=()):
     maps, pooled = e.M(chosen), e.form.pooled
     lines = [
         f"photo    {_cut(name, 44)}, {e.photo.width} x {e.photo.height} pixels",
-        _wrapped("network", f"{_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
-        *(_wrapped("assumed", text) for text in e.assumed),
+        heading("network", f"{_cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
+        *(heading("assumed", text) for text in e.assumed),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
         _row("F", (K,), f"F_k = {'max' if pooled == 'max' else 'mean'}_xy f_k(x, y)", e.F),
@@ -123,7 +123,7 @@ def _verdict(e):
     return [*lines, "         It holds: the maps say what the network says."]
 
 
-def _wrapped(head, text):
+def heading(head, text):
     """A line of the heading, and as many more as 80 columns demand."""
     return textwrap.fill(f"{head:<9}{text}", 80, subsequent_indent=" " * 9)
 

@@ -15,7 +15,7 @@ import numpy as np
 from cam_numpy import explain, load
 from cam_numpy.classes import find_class, short_name
 from cam_numpy.errors import InputError
-from cam_numpy.figure import DPI, FAINT, INK, draw_boxes
+from cam_numpy.figure import DPI, FAINT, INK, blank, draw_boxes
 from cam_numpy.heatmap import overlay, scale_of
 from cam_numpy.localisation import photo_box
 from cam_numpy.network import SHIPPED
@@ -57,13 +57,9 @@ def draw(rows, networks, path):
     path : path
         The PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     wide = max(photo.width for photo, _ in rows) / DPI
     width, height = (1 + len(networks)) * (wide + 0.2) + 0.2, len(rows) * (TALL + 0.45) + 0.75
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank((width, height))
     for i, (photo, c) in enumerate(rows):
         bottom = height - (i + 1) * (TALL + 0.45) - 0.05
         for j, network in enumerate([None, *networks]):

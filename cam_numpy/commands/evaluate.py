@@ -7,7 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from ..boxes import RULES
 from ..errors import InputError
+from ..localisation import THRESHOLD
 from .options import add_model_options, count, network_of, part, writable_folder
 
 EXAMPLES = """\
@@ -33,9 +35,9 @@ def add_parser(commands):
     evaluate.add_argument("dataset", metavar="DATASET", help="a folder, a zip, or a CSV file: see below")
     evaluate.add_argument("--model", metavar="MODEL",
                           help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
-    evaluate.add_argument("--rule", choices=("paper", "min-max", "top-pixels"), default="paper",
+    evaluate.add_argument("--rule", choices=RULES, default="paper",
                           help="what of a map is kept for its box (default: paper)")
-    evaluate.add_argument("--threshold", type=part, default=0.2, metavar="T",
+    evaluate.add_argument("--threshold", type=part, default=THRESHOLD, metavar="T",
                           help="how much of it (default: the paper's 0.2)")
     evaluate.add_argument("--method", choices=("cam", "occlusion"), default="cam",
                           help="occlusion covers the photo place by place: hundreds of times slower")
