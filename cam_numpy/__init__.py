@@ -49,8 +49,8 @@ w / (H W), and S_c = sum M_c holds to the letter.
 From a photo: `load` opens a network, `explain` gives all of the above for it.
 """
 
-from .boxes import bounding_box, iou
-from .cam import (
+from .paper.boxes import bounding_box, iou
+from .paper.cam import (
     check_scores,
     class_activation_map,
     class_activation_maps,
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 # they need more than NumPy
-_LATER = {"load": "network", "explain": "explanation", "occlusion_map": "occlusion"}
+_LATER = {"load": "network.network", "explain": "explanation", "occlusion_map": "paper.occlusion"}
 
 
 def __getattr__(name):

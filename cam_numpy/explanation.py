@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from .cam import class_activation_map, class_scores, global_average_pool, global_max_pool, softmax
-from .head import Form
-from .network import load
-from .photo import read_photo
-from .preprocessing import View
+from .paper.cam import class_activation_map, class_scores, global_average_pool, global_max_pool, softmax
+from .network.head import Form
+from .network.network import load
+from .image.photo import read_photo
+from .image.preprocessing import View
 
 
 @dataclass(frozen=True)

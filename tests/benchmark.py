@@ -23,9 +23,9 @@ from onnx import TensorProto, helper, numpy_helper, save
 from PIL import Image
 
 from cam_numpy import check_scores, class_activation_map, class_scores, global_average_pool, load, softmax
-from cam_numpy.datasets import open_dataset
-from cam_numpy.evaluation import evaluate
-from cam_numpy.photo import portrait, read_photo
+from cam_numpy.evaluation.datasets import open_dataset
+from cam_numpy.evaluation.run import evaluate
+from cam_numpy.image.photo import portrait, read_photo
 from tests.conftest import scene
 
 
@@ -45,7 +45,7 @@ def main():
         process("cam-numpy explain", command)
         process("cam-numpy explain --plain", [*command, "--plain"])
         print(f"opening a network of {large.stat().st_size / 1e6:.0f} MB")
-        imports = "import cam_numpy.network as n, onnxruntime as o, time; "
+        imports = "import cam_numpy.network.network as n, onnxruntime as o, time; "
         process("  onnxruntime alone", [sys.executable, "-c", f"{imports} o.InferenceSession({str(large)!r})"])
         process("  cam_numpy.load", [sys.executable, "-c", f"{imports} n.load({str(large)!r})"])
         process("  (the imports alone)", [sys.executable, "-c", imports])

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import onnx
 
-from cam_numpy import load, onnx_file
+from cam_numpy import load
+from cam_numpy.network import onnx_reader as onnx_file
 from cam_numpy.errors import InputError
 from tests import networks
 from tests.networks import BODY, GAP, GEMM

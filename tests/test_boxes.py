@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cam_numpy import bounding_box, iou
-from cam_numpy.boxes import connected_runs
+from cam_numpy.paper.boxes import connected_runs
 
 
 def drawn(text):

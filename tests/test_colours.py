@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from cam_numpy.heatmap import COLORS, overlay, paint, palette, remark, scale_of
+from cam_numpy.show.colours import COLORS, overlay, paint, palette, remark, scale_of
 from tests.conftest import scene
 
 M = np.array([[0.0, -2.0], [0.0, 6.0]])  # the third map of the running example

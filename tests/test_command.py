@@ -234,7 +234,7 @@ def test_a_map_that_is_nowhere_positive_has_no_box(tmp_path, photo, capsys):
 
 def test_boxes_of_large_photos_fit_80_columns(run, photo, tmp_path, monkeypatch):
     """A name that is cut, and columns and rows of four digits."""
-    monkeypatch.setattr("cam_numpy.localisation.photo_box", lambda *_: (1000, 1200, 9876, 5432))
+    monkeypatch.setattr("cam_numpy.paper.localisation.photo_box", lambda *_: (1000, 1200, 9876, 5432))
     (tmp_path / "names.txt").write_text("a thing of a very long name indeed\n" * C, encoding="utf-8")
     text = run(photo, "--true-box", "0,0,59,39", "--labels", tmp_path / "names.txt")[1]
     assert "columns 1000 to 9876, rows 1200 to 5432; IoU 0.000\n" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_numpy.datasets import Case, open_dataset
+from cam_numpy.evaluation.datasets import Case, open_dataset
 from cam_numpy.errors import InputError
 from tests.conftest import scene
 

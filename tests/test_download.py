@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from cam_numpy import catalogue, download
-from cam_numpy.catalogue import LABELS, MODELS, cache_folder, check_labels, find_model, is_fetched, local_path
-from cam_numpy.classes import read_labels
-from cam_numpy.download import fetch, fetch_file
+from cam_numpy.network import catalogue
+from cam_numpy.network import download
+from cam_numpy.network.catalogue import LABELS, MODELS, cache_folder, check_labels, find_model, is_fetched, local_path
+from cam_numpy.network.classes import read_labels
+from cam_numpy.network.download import fetch, fetch_file
 from cam_numpy.errors import InputError
 
 DATA = random.Random(0).randbytes(200_001)  # four pieces, none like another
@@ -444,6 +445,6 @@ def test_labels_that_are_not_there(tmp_path):
 
 
 def test_the_package_and_the_catalogue_touch_no_network():
-    code = ("import sys, cam_numpy, cam_numpy.catalogue; "
+    code = ("import sys, cam_numpy, cam_numpy.network.catalogue; "
             "sys.exit(bool({'socket', 'urllib.request'} & set(sys.modules)))")
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

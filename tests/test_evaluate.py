@@ -16,11 +16,11 @@ from PIL import Image
 
 from cam_numpy import load
 from cam_numpy.__main__ import main
-from cam_numpy.boxes import RULES
-from cam_numpy.datasets import CSV, Case, open_dataset
+from cam_numpy.paper.boxes import RULES
+from cam_numpy.evaluation.datasets import CSV, Case, open_dataset
 from cam_numpy.errors import InputError
-from cam_numpy.evaluation import evaluate
-from cam_numpy.localisation import ROW
+from cam_numpy.evaluation.run import evaluate
+from cam_numpy.paper.localisation import ROW
 from tests import loops, measures, networks
 from tests.conftest import scene
 from tests.networks import C
@@ -351,7 +351,7 @@ def test_ctrl_c_before_there_is_anything_to_print(run, few_csv, interrupted_at, 
 def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, monkeypatch):
     """Where the progress stood, the report or the message does not go on."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("cam_numpy.evaluation.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    monkeypatch.setattr("cam_numpy.evaluation.run.time", SimpleNamespace(monotonic=itertools.count().__next__))
     interrupted_at(6)
     status, text, noise = run(few_csv)
     assert status == 130 and text.startswith("PARTIAL")

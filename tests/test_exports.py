@@ -12,7 +12,7 @@ import pytest
 
 from cam_numpy import check_scores, global_average_pool, global_max_pool, load
 from cam_numpy.errors import NotCamable
-from cam_numpy.inspection import inspect
+from cam_numpy.network.inspection import inspect
 
 EXPORTS = Path(__file__).parent / "exports"
 EXPECTED = json.loads((EXPORTS / "expected.json").read_text(encoding="utf-8"))

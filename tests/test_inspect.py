@@ -8,7 +8,7 @@ import pytest
 from cam_numpy import load
 from cam_numpy.__main__ import main
 from cam_numpy.errors import InputError
-from cam_numpy.preprocessing import PRESETS
+from cam_numpy.image.preprocessing import PRESETS
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K

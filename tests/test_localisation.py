@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cam_numpy.boxes import RULES
-from cam_numpy.localisation import (
+from cam_numpy.paper.boxes import RULES
+from cam_numpy.paper.localisation import (
     CURVE, ROW, centre_box, curve, interval, measure, photo_box, photo_boxes, summarise, whole_image,
 )
-from cam_numpy.preprocessing import PRESETS, View
+from cam_numpy.image.preprocessing import PRESETS, View
 from tests import measures
 from tests.test_boxes import drawn
 

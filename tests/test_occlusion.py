@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from cam_numpy import load
-from cam_numpy.datasets import Case
+from cam_numpy.evaluation.datasets import Case
 from cam_numpy.errors import InputError
-from cam_numpy.evaluation import evaluate
-from cam_numpy.localisation import measure
-from cam_numpy.occlusion import occlusion_map
+from cam_numpy.evaluation.run import evaluate
+from cam_numpy.paper.localisation import measure
+from cam_numpy.paper.occlusion import occlusion_map
 from tests.conftest import scene
 from tests.networks import C
 
@@ -125,7 +125,7 @@ def test_evaluate_measures_the_occlusion_map(network):
 
 def test_the_examples_show_the_map_that_was_measured(network, tmp_path, monkeypatch):
     """Not that of Eq. 2, with the other's IoU above it."""
-    from cam_numpy import evaluation_figures
+    from cam_numpy.evaluation import figures as evaluation_figures
 
     drawn = []
     monkeypatch.setattr(evaluation_figures, "draw_boxes", lambda axes, box, *rest: drawn.append(box))

@@ -6,7 +6,8 @@ import pytest
 from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 
 from cam_numpy.errors import InputError
-from cam_numpy.onnx_file import LARGE, read_graph, slim
+from cam_numpy.network.onnx_reader import read_graph
+from cam_numpy.network.onnx_writer import LARGE, slim
 from tests import networks
 
 

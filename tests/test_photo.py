@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_numpy import photo
+from cam_numpy.image import photo
 from cam_numpy.errors import InputError
-from cam_numpy.photo import read_photo
+from cam_numpy.image.photo import read_photo
 from tests.conftest import scene
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cam_numpy import upsample
-from cam_numpy.preprocessing import Preprocessing
+from cam_numpy.image.preprocessing import Preprocessing
 
 ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 FIT = Preprocessing(96, "fit", stride=8, **ZERO_ONE)

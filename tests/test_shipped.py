@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cam_numpy import check_scores, class_activation_map, explain
-from cam_numpy.photo import portrait
+from cam_numpy.image.photo import portrait
 from tests.conftest import scene
 
 BOTH = {"shipped": "mean", "max_pooled": "max"}

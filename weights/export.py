@@ -16,7 +16,7 @@ import onnx
 import torch
 
 from cam_numpy import class_scores, global_average_pool, global_max_pool
-from cam_numpy.network import Network
+from cam_numpy.network.network import Network
 from cam_numpy.output import whole_file
 
 from .measure import measure

@@ -25,7 +25,7 @@ def measure(network, images, labels):
 
     Parameters
     ----------
-    network : cam_numpy.network.Network
+    network : cam_numpy.network.network.Network
     images : (N, h, w, 3) uint8 array
     labels : (N,) int array
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cam_numpy import datasets
+from cam_numpy.evaluation import datasets
 from cam_numpy.errors import InputError
-from cam_numpy.photo import read_photo
+from cam_numpy.image.photo import read_photo
 
 
 class TinyImageNet(datasets.TinyImageNet):
-    """The data set, open for reading: as `cam_numpy.datasets` reads it, and what training needs.
+    """The data set, open for reading: as `cam_numpy.evaluation.datasets` reads it, and what training needs.
 
     Parameters
     ----------

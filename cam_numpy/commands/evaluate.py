@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from ..boxes import RULES
+from ..paper.boxes import RULES
 from ..errors import InputError
-from ..localisation import THRESHOLD
+from ..paper.localisation import THRESHOLD
 from .options import add_model_options, count, network_of, part, writable_folder
 
 EXAMPLES = """\
@@ -49,10 +49,10 @@ def add_parser(commands):
 
 
 def _evaluate(options):
-    from ..datasets import open_dataset
-    from ..evaluation import evaluate
-    from ..evaluation_report import as_dict, as_text
-    from ..network import load
+    from ..evaluation.datasets import open_dataset
+    from ..evaluation.run import evaluate
+    from ..evaluation.tables import as_dict, as_text
+    from ..network.network import load
 
     out = writable_folder(options.out) if options.out else None
     path, told = network_of(options)
@@ -99,8 +99,8 @@ def _progress():
 
 def _write(out, evaluation, dataset, network, settings):
     """The curve and the examples; returns their paths."""
-    from ..evaluation_figures import draw_curve, draw_examples
-    from ..evaluation_report import as_csv
+    from ..evaluation.figures import draw_curve, draw_examples
+    from ..evaluation.tables import as_csv
     from ..output import whole_file
 
     paths = [Path(out) / name for name in ("curve.csv", "curve.png", "examples.png")]

@@ -53,8 +53,8 @@ def add_parser(commands):
 
 
 def _explain(options):
-    from ..network import load
-    from ..photo import portrait
+    from ..network.network import load
+    from ..image.photo import portrait
 
     photos = options.photos or [portrait()]
     out = writable_folder(options.out)
@@ -89,11 +89,11 @@ def _explain_one(photo, network, named, target, options):
         files.append(_write_arrays(explanation, target))
     names = [str(file) for file in files]
     if options.json:
-        from ..report import as_dict
+        from ..show.text import as_dict
 
         print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box)), flush=True)
     else:
-        from ..report import as_text
+        from ..show.text import as_text
 
         print(as_text(explanation, chosen, photo.name, boxes, options.true_box))
         if not options.plain and len(chosen) > MOST_PANELS:
@@ -105,7 +105,7 @@ def _boxes(explanation, chosen, options):
     """The box of each class, or None where none are asked for."""
     if not options.boxes and not options.true_box:
         return None
-    from ..localisation import photo_box
+    from ..paper.localisation import photo_box
 
     width, height = explanation.photo.size
     for given in options.true_box:
@@ -117,7 +117,7 @@ def _boxes(explanation, chosen, options):
 
 def _named(network, wanted):
     """The indices of the classes asked for, each once."""
-    from ..classes import find_class
+    from ..network.classes import find_class
 
     for name in wanted:
         if Path(name).suffix and Path(name).is_file():
@@ -136,7 +136,7 @@ def _free(stem, taken):
 
 
 def _write_figure(explanation, chosen, boxes, target, name, options):
-    from ..figure import draw
+    from ..show.figure import draw
     from ..output import whole_file
 
     path = target.with_name(f"{target.name}.cam.png")
@@ -146,8 +146,8 @@ def _write_figure(explanation, chosen, boxes, target, name, options):
 
 
 def _write_overlays(explanation, chosen, boxes, target, options):
-    from ..figure import BOX, TRUE_BOX
-    from ..heatmap import outline, overlay, scale_of
+    from ..show.figure import BOX, TRUE_BOX
+    from ..show.colours import outline, overlay, scale_of
     from ..output import PNG_LEVEL, whole_file
 
     colors = options.colors
@@ -167,7 +167,7 @@ def _write_overlays(explanation, chosen, boxes, target, options):
 def _write_arrays(explanation, target):
     import numpy as np
 
-    from ..cam import class_activation_maps
+    from ..paper.cam import class_activation_maps
     from ..output import whole_file
 
     e = explanation

@@ -20,7 +20,7 @@ def add_parser(commands):
 
 
 def _inspect(options):
-    from ..inspection import inspect
+    from ..network.inspection import inspect
 
     path, told = network_of(options)
     record, text = inspect(path, **told)

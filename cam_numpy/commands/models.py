@@ -14,8 +14,8 @@ def add_parser(commands):
 
 
 def _models(options):
-    from ..catalogue import MODELS, cache_folder, is_fetched
-    from ..network import SHIPPED
+    from ..network.catalogue import MODELS, cache_folder, is_fetched
+    from ..network.network import SHIPPED
 
     print(f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched")
     for model in MODELS.values():
@@ -27,8 +27,8 @@ def _models(options):
 
 
 def _fetch(options):
-    from ..catalogue import LABELS, find_model
-    from ..download import fetch_file
+    from ..network.catalogue import LABELS, find_model
+    from ..network.download import fetch_file
 
     for file in [*map(find_model, options.names), LABELS]:
         path = fetch_file(file, _progress(file.name))

@@ -74,8 +74,8 @@ def writable_folder(name):
 
 def network_of(options):
     """The path of the network asked for, and the keyword arguments of `load`."""
-    from ..network import SHIPPED
-    from ..preprocessing import preset
+    from ..network.network import SHIPPED
+    from ..image.preprocessing import preset
 
     path, habit, labels = options.model, None, options.labels
     if path is not None and path not in SHIPPED and Path(path).suffix != ".onnx" and not Path(path).exists():
@@ -89,7 +89,7 @@ def network_of(options):
 
 def _fetched(name):
     """The path, the preprocessing and the labels of a network of the catalogue."""
-    from ..catalogue import LABELS, find_model, is_fetched, local_path
+    from ..network.catalogue import LABELS, find_model, is_fetched, local_path
 
     model = find_model(name)
     if not is_fetched(model):

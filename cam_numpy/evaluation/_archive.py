@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 
 def open_files(path):

@@ -27,9 +27,9 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from PIL import Image
 
-from .errors import InputError
-from .files import Folder, open_files
-from .photo import read_photo
+from ..errors import InputError
+from ._archive import Folder, open_files
+from ..image.photo import read_photo
 
 WNID = r"n\d{8}"  # the id of a class in WordNet
 PICTURES = {".jpeg", ".jpg", ".png"}  # the suffixes, where a folder is listed

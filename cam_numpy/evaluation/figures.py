@@ -6,12 +6,12 @@ import textwrap
 
 import numpy as np
 
-from .classes import ClassFinder, short_name
-from .evaluation import map_of
-from .figure import FAINT, INK, blank, draw_boxes
-from .heatmap import overlay, scale_of
-from .localisation import curve, photo_box
-from .output import PNG_LEVEL
+from ..network.classes import ClassFinder, short_name
+from .run import map_of
+from ..show.figure import FAINT, INK, blank, draw_boxes
+from ..show.colours import overlay, scale_of
+from ..paper.localisation import curve, photo_box
+from ..output import PNG_LEVEL
 
 EXAMPLES = 4  # of each sort
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .cam import class_activation_map
-from .classes import ClassFinder
-from .errors import InputError
-from .localisation import ROW, THRESHOLD, measure
-from .occlusion import occlusion_map
+from ..paper.cam import class_activation_map
+from ..network.classes import ClassFinder
+from ..errors import InputError
+from ..paper.localisation import ROW, THRESHOLD, measure
+from ..paper.occlusion import occlusion_map
 
 METHODS = ("cam", "occlusion")
 

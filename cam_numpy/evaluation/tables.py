@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from .localisation import CENTRE, CURVE, curve, summarise
-from .report import heading
+from ..paper.localisation import CENTRE, CURVE, curve, summarise
+from ..show.text import heading
 
 RULES = {  # what is kept of a map
     "paper": "what exceeds {t:.2f} of the map's maximum",

@@ -14,8 +14,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from .cam import interpolation
-from .errors import InputError
+from ..paper.cam import interpolation
+from ..errors import InputError
 
 RESIZES = ("fit", "crop", "squash")
 

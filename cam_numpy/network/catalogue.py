@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .classes import read_labels
-from .errors import InputError
+from ..errors import InputError
 
 MIRRORS = (
     "https://huggingface.co/onnxmodelzoo/{stem}/resolve/main/{stem}.onnx",

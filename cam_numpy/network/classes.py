@@ -9,7 +9,7 @@ import difflib
 import re
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 
 def short_name(name):

@@ -23,7 +23,7 @@ from itertools import chain
 from pathlib import Path
 
 from .catalogue import is_fetched, local_path, check_labels
-from .errors import InputError
+from ..errors import InputError
 
 PIECE = 1 << 16  # bytes read at once
 FIRST = 512  # bytes that tell a file from a page about it

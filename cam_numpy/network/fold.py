@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import NotCamable
+from ..errors import NotCamable
 from .head import AFFINE, LINEAR
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .errors import InputError, NotCamable
+from ..errors import InputError, NotCamable
 
 PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
 # a Gather behind the pooling is how exporters write x[:, :, 0, 0] and some flattenings; one

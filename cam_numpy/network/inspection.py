@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 
-from .errors import NotCamable
+from ..errors import NotCamable
 from .network import load
 
 REFUSED = {"verdict": "refused", "form": None, "reason": None, "activation": None, "weight": None, "bias": None,

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .cam import check_scores
+from ..paper.cam import check_scores
 from .classes import read_labels
-from .errors import InputError, NotCamable
+from ..errors import InputError, NotCamable
 from .fold import fold
 from .head import POOLING, find_head
-from .onnx_file import read_graph, slim
-from .photo import read_photo
-from .preprocessing import View, for_input
+from .onnx_reader import read_graph
+from .onnx_writer import slim
+from ..image.photo import read_photo
+from ..image.preprocessing import View, for_input
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
 import onnxruntime  # noqa: E402 - see the line above
@@ -74,7 +75,7 @@ def load(path=None, *, output=None, preprocessing=None, labels=None, threads=Non
 
 def shipped(name=SHIPPED[0]):
     """The path of a network that comes with cam_numpy."""
-    for folder in (resources.files("cam_numpy"), Path(__file__).parent.parent):
+    for folder in (resources.files("cam_numpy"), Path(__file__).parent.parent.parent):
         path = Path(str(folder)) / "weights" / f"{name}.onnx"  # installed, or a plain checkout
         if path.is_file():
             return path

@@ -11,22 +11,19 @@ another byte follows. Four wire types exist:
 
 Field numbers are those of onnx.proto (github.com/onnx/onnx), named below where
 they are read; all others are skipped. Weights are not decoded: onnxruntime
-hands them out (see `slim`). Only a few short lists of integers, such as the axes
+hands them out (see `onnx_writer.slim`). Only a few short lists of integers, such as the axes
 of a ReduceMean, are read here.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from .errors import InputError
-
-LARGE = 8192  # bytes; a smaller array is as soon copied as mapped
+from ..errors import InputError
 
 
 @dataclass
@@ -103,89 +100,13 @@ def read_graph(data, name="the model"):
         raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
 
 
-def slim(data, file, tensors):
-    """The model without its large arrays, and with inner tensors as outputs.
-
-    A tensor need not hold its bytes: it can say in which file they lie, from
-    where on, and how many. Those of a large array do lie in a file already, the
-    .onnx file itself. So onnxruntime gets a copy of the model that points there,
-    and maps the arrays from the file; nobody copies them.
-
-    Parameters
-    ----------
-    data : bytes-like
-        A ModelProto: all of the file.
-    file : str
-        The file's name. In which folder it is, onnxruntime must be told.
-    tensors : list of str
-        Names of activations or initializers.
-
-    Returns
-    -------
-    model : bytes
-        A ModelProto.
-    """
-    # Two protobuf messages one after another parse as their merge, lists joined. So a model and,
-    # behind it, a model that holds nothing but more outputs is the same network, which now shows them.
-    # ValueInfoProto.name = 1, GraphProto.output = 12, GraphProto.initializer = 5, ModelProto.graph = 7
-    outputs = b"".join(_bytes_field(12, _bytes_field(1, name.encode())) for name in tensors)
-    return b"".join([*_slim_inside(memoryview(data), 0, os.fsencode(file), 7, 5), _bytes_field(7, outputs)])
-
-
-def _slim_inside(message, at, file, number, *rest):
-    """The pieces of a message at byte `at` of the file, the tensors at a path of field numbers slim."""
-    pieces, done = [], 0
-    for found, value, start, end in _spans(message):
-        if found == number and end - start >= LARGE:
-            inside = at + end - len(value)
-            inner = _slim_inside(value, inside, file, *rest) if rest else _slim_tensor(value, inside, file)
-            pieces += [message[done:start], _header(number, sum(map(len, inner))), *inner]
-            done = end
-    return [*pieces, message[done:]]
-
-
-def _slim_tensor(message, at, file):
-    """TensorProto: float_data = 4, raw_data = 9, external_data = 13, data_location = 14.
-
-    Floats in a row are the same bytes as raw data.
-    """
-    array = None
-    for number, value, start, end in _spans(message):
-        if number == 13 or (number in (4, 9) and array):
-            return [message]  # the bytes are in another file, or come in several parts
-        if number in (4, 9):
-            array = value, start, end
-    if array is None or array[2] - array[1] < LARGE:
-        return [message]
-    value, start, end = array
-    where = {b"location": file, b"offset": b"%d" % (at + end - len(value)), b"length": b"%d" % len(value)}
-    entries = [_bytes_field(13, _bytes_field(1, key) + _bytes_field(2, text)) for key, text in where.items()]
-    return [message[:start], message[end:], *entries, _varint(14 * 8) + _varint(1)]  # EXTERNAL = 1
-
-
-def _header(number, length):
-    return _varint(number * 8 + 2) + _varint(length)
-
-
-def _bytes_field(number, value):
-    return _header(number, len(value)) + value
-
-
-def _varint(n):
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    return bytes(out + bytes([n]))
-
-
 def _fields(message):
     """The (field number, value) pairs of a message; nothing is copied."""
-    for number, value, _, _ in _spans(message):
+    for number, value, _, _ in spans(message):
         yield number, value
 
 
-def _spans(message):
+def spans(message):
     """The same with the bytes that each field takes, (number, value, start, end)."""
     i = 0
     while i < len(message):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import array
+from ._checks import array
 
 # what is kept of a map M, given thresholds t: the cells above a level
 RULES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import array, check_scores_agree, class_indices, positive_integers, same_count
+from ._checks import array, check_scores_agree, class_indices, positive_integers, same_count
 
 
 def global_average_pool(f, how="mean"):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import InputError
-from .photo import read_photo
+from ..errors import InputError
+from ..image.photo import read_photo
 
 PATCH = 1 / 3  # of the input's short side
 

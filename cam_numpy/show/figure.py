@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .classes import short_name
-from .heatmap import overlay, palette, remark, scale_of
-from .output import PNG_LEVEL
+from ..network.classes import short_name
+from .colours import overlay, palette, remark, scale_of
+from ..output import PNG_LEVEL
 
 DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins

@@ -6,8 +6,8 @@ import textwrap
 
 import numpy as np
 
-from .boxes import iou
-from .classes import short_name
+from ..paper.boxes import iou
+from ..network.classes import short_name
 
 
 def as_text(explanation, chosen, name, boxes=None, true_boxes=()):

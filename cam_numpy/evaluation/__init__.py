@@ -1,0 +1,1 @@
+"""How well maps localise, on all pictures of a data set."""

@@ -1,0 +1,1 @@
+"""What a person sees: colours, figures, text. Nothing is computed here."""
