@@ -25,7 +25,7 @@ Section 2 in four lines:
 >>> P = softmax(S)                                        # (C,) -> (C,)
 >>> M = class_activation_map(f, w, 2)                     # (K, H, W), (C, K) -> (H, W)
 
-Three classes with one and the same score, and three different maps:
+Three classes with the same score, and three different maps:
 
 >>> S
 array([1., 1., 1.])
@@ -39,14 +39,15 @@ array([[[ 1.,  0.],
        [[ 0., -2.],
         [ 0.,  6.]]])
 
-The mean of each map is the score of its class (Eq. 1). Clipped at zero the third
-map's mean would be 1.5: that is why nothing here is rectified.
+The mean of each map is the score of its class (Eq. 1). With a ReLU the mean of the third map
+would be 1.5: that is why none is applied.
 
-The paper writes F_k as a sum, networks take the mean. With the mean,
-S_c = mean M_c + b_c. With ``how="sum"`` the same network has the weights
-w / (H W), and S_c = sum M_c holds to the letter.
+The paper writes F_k as a sum (`global_sum_pool`), networks take the mean. With the mean,
+S_c = mean M_c + b_c. With the sum the same network has the weights w / (H W), and
+S_c = sum M_c + b_c.
 
-From a photo: `load` opens a network, `explain` gives all of the above for it.
+From a photo: `explain` gives all of the above, `load` opens another network, `evaluate` measures
+one on a data set. The folder ``paper`` holds the equations, section by section.
 """
 
 from .paper.boxes import bounding_box, iou
@@ -57,22 +58,34 @@ from .paper.cam import (
     class_scores,
     global_average_pool,
     global_max_pool,
+    global_sum_pool,
     softmax,
-    upsample,
 )
+from .paper.upsample import upsample
 
+__version__ = "0.2.0"
+
+# imported on first use: they need more than NumPy
+_LATER = {
+    "Assumed": "errors",
+    "CamNotApplicable": "errors",
+    "Explanation": "explanation",
+    "InputError": "errors",
+    "evaluate": "evaluation.run",
+    "explain": "explanation",
+    "fetch": "network.download",
+    "inspect": "network.inspection",
+    "load": "network.network",
+    "occlusion_map": "explanation",
+    "open_dataset": "evaluation.datasets",
+}
 __all__ = [
     "bounding_box", "check_scores", "class_activation_map", "class_activation_maps", "class_scores",
-    "explain", "global_average_pool", "global_max_pool", "iou", "load", "occlusion_map", "softmax",
-    "upsample",
+    "global_average_pool", "global_max_pool", "global_sum_pool", "iou", "softmax", "upsample", *_LATER,
 ]
-
-# they need more than NumPy
-_LATER = {"load": "network.network", "explain": "explanation", "occlusion_map": "paper.occlusion"}
 
 
 def __getattr__(name):
-    """Import what runs a network on first use: the equations need NumPy only."""
     if name not in _LATER:
         raise AttributeError(f"module 'cam_numpy' has no attribute {name!r}")
     from importlib import import_module
@@ -81,4 +94,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 
 from .commands import evaluate, explain, inspect, models
-from .errors import InputError, complain
+from .errors import Assumed, InputError, complain
 
 
 def main(arguments=None):
@@ -27,6 +28,7 @@ def main(arguments=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
+    warnings.simplefilter("ignore", Assumed)  # the commands print what was assumed themselves
     try:
         return options.command(options)
     except InputError as error:

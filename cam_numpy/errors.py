@@ -9,7 +9,11 @@ class InputError(ValueError):
     """Something given cannot be used: what, what was given, what to do, in one line."""
 
 
-class NotCamable(InputError):
+class Assumed(UserWarning):
+    """Something that neither a network's file nor the caller says, and that was assumed."""
+
+
+class CamNotApplicable(InputError):
     """A network to which CAM does not apply: why, and what the paper would do.
 
     Attributes

@@ -1,28 +1,61 @@
-"""All of Section 2 for one photo."""
+"""Everything that the paper says about one photo, in its symbols."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from .paper.cam import class_activation_map, class_scores, global_average_pool, global_max_pool, softmax
-from .network.head import Form
-from .network.network import load
-from .image.photo import read_photo
-from .image.preprocessing import View
+from .errors import InputError
+from .image.photo import portrait, read_photo
+from .image.view import View
+from .network.classes import find_class, short_name
+from .network.network import Network, load
+from .paper.boxes import THRESHOLD
+from .paper.cam import class_activation_map, softmax
+from .paper.forms import Form
+from .paper.occlusion import occlude
 
 
-@dataclass(frozen=True)
+class ClassScore(NamedTuple):
+    """A class and how the network scored it."""
+
+    index: int
+    name: str
+    S: float
+    P: float
+
+
+class UnitShare(NamedTuple):
+    """A unit k, and what it contributes to the score of a class: w_k^c F_k.
+
+    `place` is the cell (x, y) where the unit fires most.
+    """
+
+    k: int
+    w: float
+    F: float
+    product: float
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Explanation:
-    """What a network saw in a photo, in the paper's symbols.
+    """What a network saw in a photo; `explain` makes one.
+
+    A class may be given by its index or by its name wherever one is asked for. Arrays are
+    read-only. In a notebook an explanation shows itself as a figure.
 
     Attributes
     ----------
     photo : PIL.Image.Image
         Upright, mode RGB.
+    name : str
+        What the photo is called.
     view : View
         Which part of the photo the network saw.
     model : str
@@ -30,58 +63,191 @@ class Explanation:
     classes : list of str
         The name of each class.
     f : (K, H, W) array
-    F : (K,) array
+        See the table of symbols in the docstring of the package, for these and the following.
     w : (C, K) array
     b : (C,) array
     S : (C,) array
+        The network's own output, before the softmax; ``form.check(f, w, b, S)`` compares it
+        with what the maps say.
+    F : (K,) array
+        Computed from f, as the network pools.
     P : (C,) array
-        See the table of symbols in the docstring of the package. S is computed
-        from f, w and b - where a ReLU comes before the pooling it is the
-        network's own - and P from S.
-    form : Form
+        Computed from S.
+    form : cam_numpy.paper.forms.Form
         How the network gets from f to S; ``form.identity`` was checked.
     sigmoid : bool
         Each class is judged by itself: P_c = 1 / (1 + exp(-S_c)).
     max_abs_error : float
-        The largest difference between what the maps say and the network's own
-        scores, over all classes.
+        The largest error of the identity, over all classes, in score units.
     assumed : list of str
-        What the network's file does not say and nobody told.
+        Assumptions made where neither the network's file nor the caller gave a value.
     """
 
     photo: Image.Image
+    name: str
     view: View
     model: str
-    classes: list
+    classes: list[str]
     f: np.ndarray
-    F: np.ndarray
     w: np.ndarray
     b: np.ndarray
     S: np.ndarray
-    P: np.ndarray
     form: Form
     sigmoid: bool
     max_abs_error: float
-    assumed: list
+    assumed: list[str] = field(default_factory=list)
 
-    def M(self, c):
-        """The class activation map of class c (or of several), (H, W), in score units."""
-        return class_activation_map(self.f, self.w, c)
+    def __post_init__(self):
+        for array in (self.f, self.w, self.b, self.S):
+            array.flags.writeable = False
+
+    @cached_property
+    def F(self):
+        return _read_only(self.form.pool(self.f))
+
+    @cached_property
+    def P(self):
+        # P_c = exp(S_c) / sum_c exp(S_c); a sigmoid judges each class by itself
+        return _read_only(1 / (1 + np.exp(-self.S)) if self.sigmoid else softmax(self.S))
+
+    def M(self, c, minus=None):
+        """The class activation map of a class: Eq. 2.
+
+        Parameters
+        ----------
+        c : int, str, or list of them
+            A class, or several.
+        minus : int or str, optional
+            Another class: the map of the difference, (w_c - w_minus) . f. It is positive where
+            the evidence is for c rather than for the other class.
+
+        Returns
+        -------
+        M : (H, W) array, or (n, H, W)
+            In score units.
+
+        Raises
+        ------
+        InputError
+            There is no such class, or several are meant.
+        """
+        several = not isinstance(c, str) and np.ndim(c) == 1
+        indices = [self.index(one) for one in c] if several else self.index(c)
+        if minus is None:
+            return class_activation_map(self.f, self.w, indices)
+        # M_a - M_b = sum_k (w_k^a - w_k^b) f_k: the map is linear in w
+        return class_activation_map(self.f, self.w - self.w[self.index(minus)], indices)
+
+    def index(self, c):
+        """The index of a class given by its index, one of its names, or words that only it has."""
+        return find_class(self.classes, c)
+
+    def class_name(self, c):
+        """The name of a class, the first of its synonyms."""
+        return short_name(self.classes[c])
 
     @cached_property
     def ranking(self):
-        """All classes, the best first."""
+        """The indices of all classes, the highest score first; ties go to the lower index."""
         return np.argsort(-self.S, kind="stable")
 
+    def top(self, n=5):
+        """The n classes with the highest scores.
 
-def explain(photo, network=None):
+        Returns
+        -------
+        classes : list of (index, name, S, P)
+        """
+        return [ClassScore(int(c), self.class_name(c), float(self.S[c]), float(self.P[c]))
+                for c in self.ranking[:n]]
+
+    def units(self, c, n=5):
+        """The n units that contribute most to the score of a class.
+
+        Parameters
+        ----------
+        c : int or str
+        n : int
+
+        Returns
+        -------
+        units : list of (k, w, F, product, place)
+            product is w_k^c F_k; all of them and b_c add up to S_c, unless a ReLU stands before
+            the pooling. place is the cell (x, y) where unit k fires most.
+        """
+        w_c = self.w[self.index(c)]
+        products, W = w_c * self.F, self.f.shape[2]
+        found = []
+        for k in np.argsort(-products, kind="stable")[:n]:
+            y, x = divmod(int(self.f[k].argmax()), W)
+            found.append(UnitShare(int(k), float(w_c[k]), float(self.F[k]), float(products[k]), (x, y)))
+        return found
+
+    def box(self, c, threshold=THRESHOLD, rule="paper"):
+        """The box of a class in the photo's pixels: Section 3.
+
+        Parameters
+        ----------
+        c : int or str
+        threshold, rule : float, str
+            See `cam_numpy.bounding_box`.
+
+        Returns
+        -------
+        box : (int, int, int, int) or None
+            (x0, y0, x1, y1), both ends included; None where the map is nowhere positive.
+        """
+        return self.view.largest_box(self.M(c), threshold, rule)
+
+    def show(self, *classes, top=3, boxes=False, true_boxes=(), colors="inferno"):
+        """The figure of `cam-numpy explain`: the photo, and the maps of some classes on one scale.
+
+        Parameters
+        ----------
+        *classes : int or str
+            By default the `top` classes with the highest scores.
+        top : int
+        boxes : bool
+            Draw the box of each map.
+        true_boxes : list of (int, int, int, int)
+            Where the object is, to be drawn on every panel.
+        colors : {"inferno", "jet", "diverging"}
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+            ``figure.savefig("cat.png")`` writes it.
+        """
+        from .show.figure import draw
+
+        chosen = [self.index(c) for c in classes] or [int(c) for c in self.ranking[:top]]
+        return draw(self, chosen, colors, [self.box(c) for c in chosen] if boxes else None, true_boxes)
+
+    def __repr__(self):
+        from .show.text import one_line
+
+        return one_line(self)
+
+    def _repr_png_(self):
+        """What Jupyter shows."""
+        return self.show()._repr_png_()
+
+
+def _read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def explain(photo=None, network=None):
     """Explain what a network sees in a photo.
 
     Parameters
     ----------
-    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array
-    network : Network, optional
-        From `load`; by default the network that comes with cam_numpy.
+    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array, optional
+        By default the portrait of Grace Hopper that comes with matplotlib.
+    network : Network, path or str, optional
+        A network from `load`, or whatever `load` takes; by default the network that comes with
+        cam_numpy.
 
     Returns
     -------
@@ -90,27 +256,67 @@ def explain(photo, network=None):
     Raises
     ------
     InputError
-        The photo cannot be read.
-    NotCamable
-        The network's own scores are not what its maps say: then Eq. 2 does not
-        describe it.
+        The photo or the network cannot be read.
+    CamNotApplicable
+        CAM does not apply to the network, or its own scores are not what its maps say.
 
     Examples
     --------
-    >>> from matplotlib.cbook import get_sample_data
-    >>> e = explain(get_sample_data("grace_hopper.jpg", asfileobj=False))
-    >>> e.f.shape, e.F.shape, e.w.shape, e.S.shape, e.M(0).shape
+    >>> e = explain()
+    >>> e.f.shape, e.F.shape, e.w.shape, e.S.shape, e.M("bow tie").shape
     ((256, 14, 12), (256,), (200, 256), (200,), (14, 12))
+    >>> e.top(1)[0].name
+    'academic gown'
     """
-    network = load() if network is None else network
+    network = network if isinstance(network, Network) else load(network)
+    photo = portrait() if photo is None else photo
+    name = Path(photo).name if isinstance(photo, (str, Path)) else "photo"
     photo = read_photo(photo)
     seen = network.see(photo)
-    f, w, b = seen.f, network.w, network.b
-    error = network.check_scores(f, seen.S)
-    F = global_max_pool(f) if network.form.pooled == "max" else global_average_pool(f)
-    S = seen.S if network.form.pooled == "rectified" else class_scores(F, w, b)
-    P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)
     return Explanation(
-        photo, seen.view, network.name, network.classes, f, F, w, b, S, P,
-        network.form, network.sigmoid, error, network.assumed,
+        photo=photo, name=name, view=seen.view, model=network.name, classes=network.classes,
+        f=seen.f, w=network.w, b=network.b, S=seen.S, form=network.form, sigmoid=network.sigmoid,
+        max_abs_error=network.check_scores(seen.f, seen.S), assumed=network.assumed,
     )
+
+
+def occlusion_map(photo, network, c, patch=None):
+    """How much the score of a class drops when a grey patch covers a place: CAM's rival.
+
+    Parameters
+    ----------
+    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array
+    network : Network, path or str
+        A network from `load`, or whatever `load` takes.
+    c : int or str
+        A class.
+    patch : int, optional
+        Side of the patch in pixels of the network's input; by default a third of the input's
+        short side.
+
+    Returns
+    -------
+    M : (H, W) float32 array
+        The cells are those of the class activation map. M[y, x] is S_c minus the S_c with the
+        patch over cell (y, x), in score units: positive where there is evidence for the class.
+
+    Raises
+    ------
+    InputError
+        The photo cannot be read, there is no such class, or `patch` is not a positive number
+        of pixels.
+
+    Notes
+    -----
+    It takes 1 + H W forward passes; see `cam_numpy.paper.occlusion`.
+    """
+    network = network if isinstance(network, Network) else load(network)
+    c = network.find_class(c)
+    x, _ = network.preprocessing(read_photo(photo))
+    f, _ = network.run(x)
+    try:
+        return occlude(lambda x: network.run(x)[1], x, c, f.shape[1:], patch)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from None

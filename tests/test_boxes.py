@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cam_numpy import bounding_box, iou
-from cam_numpy.paper.boxes import connected_runs
+from cam_numpy.paper._components import connected_runs
 
 
 def drawn(text):
@@ -112,7 +112,7 @@ def test_overlap_counts_pixels_inclusively(a, b, value):
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: bounding_box(np.ones((2, 2)), threshold=1), "threshold is 1; it is a part of the map's maximum"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=1), "threshold is 1; it is a fraction of the map's maximum"),
     (lambda: bounding_box(np.ones((2, 2)), connectivity=6), "connectivity is 6; cells have 4 or 8"),
     (lambda: bounding_box(np.ones(4)), r"M has shape \(4,\)"),
     (lambda: iou((3, 0, 1, 1), (0, 0, 1, 1)), r"box a is \(3, 0, 1, 1\); .*give x0 <= x1"),

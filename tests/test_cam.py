@@ -14,9 +14,11 @@ from cam_numpy import (
     class_scores,
     global_average_pool,
     global_max_pool,
+    global_sum_pool,
     softmax,
     upsample,
 )
+from cam_numpy.paper.forms import FORMS
 from tests import loops
 
 K, C, H, W = 5, 7, 3, 4
@@ -53,7 +55,7 @@ def test_every_fast_form_is_its_loop(net):
     f, w, b = net
     F, S = loops.pooled_mean(f.tolist()), None
     np.testing.assert_allclose(global_average_pool(f), F, **EXACT)
-    np.testing.assert_allclose(global_average_pool(f, how="sum"), loops.pooled_sum(f.tolist()), **EXACT)
+    np.testing.assert_allclose(global_sum_pool(f), loops.pooled_sum(f.tolist()), **EXACT)
     np.testing.assert_allclose(global_max_pool(f), loops.pooled_max(f.tolist()), **EXACT)
     S = loops.scores(F, w.tolist(), b.tolist())
     np.testing.assert_allclose(class_scores(F, w, b), S, **EXACT)
@@ -66,7 +68,7 @@ def test_every_fast_form_is_its_loop(net):
 @pytest.mark.parametrize("size", [(3, 4), (9, 8), (7, 11), (1, 1), (2, 30)])
 def test_upsampling_is_its_loop(size):
     M = np.random.default_rng(1).normal(size=(H, W))
-    np.testing.assert_allclose(upsample(M, size), loops.enlarged(M.tolist(), *size), **EXACT)
+    np.testing.assert_allclose(upsample(M, height=size[0], width=size[1]), loops.enlarged(M.tolist(), *size), **EXACT)
 
 
 # --- theorems -------------------------------------------------------------------------
@@ -80,7 +82,7 @@ def test_score_is_the_mean_of_its_map_plus_bias(net):
 def test_with_sums_and_rescaled_weights_score_is_the_sum_of_its_map(net):
     f, w, _ = net
     w_sum = w / (H * W)
-    S = class_scores(global_average_pool(f, how="sum"), w_sum)
+    S = class_scores(global_sum_pool(f), w_sum)
     np.testing.assert_allclose(class_activation_maps(f, w_sum).sum(axis=(1, 2)), S, **EXACT)
     np.testing.assert_allclose(S, class_scores(global_average_pool(f), w), **EXACT)
 
@@ -88,7 +90,7 @@ def test_with_sums_and_rescaled_weights_score_is_the_sum_of_its_map(net):
 def test_sums_without_rescaled_weights_keep_the_ranking_and_ruin_the_probabilities(net):
     f, w, _ = net
     S = class_scores(global_average_pool(f), w)
-    wrong = class_scores(global_average_pool(f, how="sum"), w)
+    wrong = class_scores(global_sum_pool(f), w)
     np.testing.assert_allclose(wrong, H * W * S, **EXACT)
     assert np.argsort(wrong).tolist() == np.argsort(S).tolist()
     assert softmax(wrong).max() > 0.99 > softmax(S).max()
@@ -164,25 +166,25 @@ def test_probabilities_add_up_to_one_and_do_not_see_a_common_shift(net):
 
 
 def test_upsampling_keeps_a_constant_map_constant():
-    np.testing.assert_allclose(upsample(np.full((2, H, W), 2.5), (13, 17)), 2.5, **EXACT)
+    np.testing.assert_allclose(upsample(np.full((2, H, W), 2.5), height=13, width=17), 2.5, **EXACT)
 
 
 def test_upsampling_to_a_multiple_of_the_size_keeps_the_mean_of_a_linear_map():
     y, x = np.mgrid[:H, :W]
     M = 2.0 * y - x
-    np.testing.assert_allclose(upsample(M, (6 * H, 6 * W)).mean(), M.mean(), **EXACT)
+    np.testing.assert_allclose(upsample(M, height=6 * H, width=6 * W).mean(), M.mean(), **EXACT)
 
 
 def test_upsampling_never_leaves_the_range_of_the_map(net):
     M = net[0]
-    big = upsample(M, (31, 29))
+    big = upsample(M, height=31, width=29)
     assert big.shape == (K, 31, 29)
     assert (big.max(axis=(1, 2)) <= M.max(axis=(1, 2)) + 1e-12).all()
     assert (big.min(axis=(1, 2)) >= M.min(axis=(1, 2)) - 1e-12).all()
 
 
 def test_upsampling_by_hand():
-    assert upsample([[0, 4]], (2, 4)).tolist() == [[0, 1, 3, 4], [0, 1, 3, 4]]
+    assert upsample([[0, 4]], height=2, width=4).tolist() == [[0, 1, 3, 4], [0, 1, 3, 4]]
 
 
 # --- the check on the network's own scores --------------------------------------------
@@ -202,7 +204,7 @@ def test_check_refuses_scores_that_are_not_what_the_maps_say(net, wrong):
         "another bias": class_scores(global_average_pool(f), w, b + 1e-3),
         "a ReLU on the maps": np.maximum(M, 0).mean(axis=(1, 2)) + b,
         "max pooling": class_scores(global_max_pool(f), w, b),
-        "sums": class_scores(global_average_pool(f, how="sum"), w, b),
+        "sums": class_scores(global_sum_pool(f), w, b),
     }[wrong]
     with pytest.raises(ValueError, match="do not add up to the scores: for class .*Eq. 2 needs"):
         check_scores(f, w, b, S)
@@ -212,15 +214,15 @@ def test_each_pooling_has_an_identity_of_its_own(net):
     """The right one holds to rounding, the two others fail."""
     f, w, b = net
     M = class_activation_maps(f, w) + b[:, None, None]
-    S = {"mean": M.mean(axis=(1, 2)), "rectified": np.maximum(M, 0).mean(axis=(1, 2)),
-         "max": np.array(loops.scores(loops.pooled_max(f.tolist()), w.tolist(), b.tolist()))}
+    S = {"gap": M.mean(axis=(1, 2)), "squeezenet": np.maximum(M, 0).mean(axis=(1, 2)),
+         "gmp": np.array(loops.scores(loops.pooled_max(f.tolist()), w.tolist(), b.tolist()))}
     for true, own in S.items():
         for claimed in S:
             if claimed == true:
-                assert check_scores(f, w, b, own, pooled=claimed) < 1e-12
+                assert FORMS[claimed].check(f, w, b, own) < 1e-12
             else:
                 with pytest.raises(ValueError, match="do not add up to the scores"):
-                    check_scores(f, w, b, own, pooled=claimed)
+                    FORMS[claimed].check(f, w, b, own)
 
 
 def test_check_finds_a_single_wrong_class(net):
@@ -237,8 +239,8 @@ def test_check_finds_a_single_wrong_class(net):
 def test_precision_is_kept(net, dtype):
     f, w, b = (a.astype(dtype) for a in net)
     F = global_average_pool(f)
-    results = [F, global_average_pool(f, how="sum"), global_max_pool(f), class_scores(F, w, b), softmax(F),
-               class_activation_map(f, w, 0), class_activation_maps(f, w), upsample(f, (9, 9))]
+    results = [F, global_sum_pool(f), global_max_pool(f), class_scores(F, w, b), softmax(F),
+               class_activation_map(f, w, 0), class_activation_maps(f, w), upsample(f, height=9, width=9)]
     assert {a.dtype for a in results} == {np.dtype(dtype)}
 
 
@@ -246,7 +248,7 @@ def test_nothing_is_changed_in_place(net):
     before = [a.copy() for a in net]
     f, w, b = net
     S = class_scores(global_average_pool(f), w, b)
-    softmax(S), class_activation_map(f, w, 1), class_activation_maps(f, w), upsample(f, (8, 8))
+    softmax(S), class_activation_map(f, w, 1), class_activation_maps(f, w), upsample(f, height=8, width=8)
     check_scores(f, w, b, S)
     for a, then in zip(net, before):
         np.testing.assert_array_equal(a, then)
@@ -271,15 +273,13 @@ nan = np.where(np.arange(K * H * W).reshape(K, H, W) == 17, np.nan, 1.0)
     (lambda: global_average_pool(nan), r"f has 1 NaN and 0 infinite values, the first at \[1, 1, 1\]; find"),
     (lambda: softmax([1, np.inf]), "S has 0 NaN and 1 infinite"),
     (lambda: softmax(["cat", "dog"]), r"S holds <U3, not numbers; S is a real array \(\.\.\., C,\)"),
-    (lambda: global_average_pool(f, how="max"), 'how is \'max\'.*give "mean" or "sum"'),
     (lambda: class_activation_map(f, w, 7), "c has class 7 but w has C=7 rows; give 0 <= c < 7"),
     (lambda: class_activation_map(f, w, [0, -1]), "c has class -1"),
     (lambda: class_activation_map(f, w, 1.0), "c is 1.0; it names a class by its index; give an integer"),
     (lambda: class_activation_map(f, w, True), "c is True"),
-    (lambda: upsample(f[0], (0, 4)), r"size is \(0, 4\); it is \(height, width\) in pixels; give two"),
-    (lambda: upsample(f[0], 8), "size is 8"),
+    (lambda: upsample(f[0], height=0, width=4), "height is 0; it is a number of pixels; give a positive integer"),
+    (lambda: upsample(f[0], height=8, width=(8, 8)), r"width is \(8, 8\)"),
     (lambda: check_scores(f, w, b, np.ones(6)), "w has C=7 classes but S has C=6"),
-    (lambda: check_scores(f, w, b, np.ones(C), pooled="sum"), 'pooled is .sum.; it says how the network pools; give "mean", "rectified" or "max"'),
 ])
 def test_wrong_arrays_are_refused_in_three_clauses(call, message):
     with pytest.raises(ValueError, match=message) as refused:
@@ -298,7 +298,9 @@ def test_importing_the_package_imports_numpy_only():
 
 def test_every_public_name_is_there_and_documented():
     for name in cam_numpy.__all__:
-        doc = getattr(cam_numpy, name).__doc__
-        assert "Parameters\n" in doc and "Returns\n" in doc and "Raises\n" in doc, name
+        public = getattr(cam_numpy, name)
+        needed = ["Parameters\n", "Returns\n", "Raises\n"] if not isinstance(public, type) else []
+        assert public.__doc__ and all(section in public.__doc__ for section in needed), name
+    assert dir(cam_numpy) == sorted([*cam_numpy.__all__, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'grad_cam'"):
         cam_numpy.grad_cam

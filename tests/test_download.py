@@ -22,7 +22,7 @@ from cam_numpy.network import catalogue
 from cam_numpy.network import download
 from cam_numpy.network.catalogue import LABELS, MODELS, cache_folder, check_labels, find_model, is_fetched, local_path
 from cam_numpy.network.classes import read_labels
-from cam_numpy.network.download import fetch, fetch_file
+from cam_numpy.network.download import fetch_file, fetch_url
 from cam_numpy.errors import InputError
 
 DATA = random.Random(0).randbytes(200_001)  # four pieces, none like another
@@ -154,7 +154,7 @@ def get(url, target):
     """Fetch the data from the server's paths, in turn."""
     def get_(*names, **options):
         timeout = STALL if {"silent", "stalls"} & set(names) else PATIENCE
-        return fetch([url(name) for name in names], target, SIZE,
+        return fetch_url([url(name) for name in names], target, SIZE,
                      **{"sha256": SHA256, "timeout": timeout, **options})
 
     return get_
@@ -226,7 +226,7 @@ def test_offline(target, scheme):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    message = complaint(fetch, [f"{scheme}://127.0.0.1:{port}/good"], target, SIZE, SHA256)
+    message = complaint(fetch_url, [f"{scheme}://127.0.0.1:{port}/good"], target, SIZE, SHA256)
     assert "refused" in message and "check the connection" in message and left(target) == []
 
 
@@ -234,7 +234,7 @@ def test_offline(target, scheme):
     "ftp://127.0.0.1/x", "file:///etc/hosts", "net.onnx", "http://127.0.0.1:x/", "http://[::1/", "",
 ])
 def test_only_http_and_https(target, address):
-    complaint(fetch, [address], target, SIZE, SHA256)
+    complaint(fetch_url, [address], target, SIZE, SHA256)
     assert left(target) == []
 
 

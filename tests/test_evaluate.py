@@ -296,7 +296,7 @@ def test_one_picture_is_too_few(run, few_csv):
 
 def test_a_network_read_wrongly_is_no_bad_picture(few_csv, model, monkeypatch):
     network = load(model)
-    monkeypatch.setattr(network, "_classifier", (network.w, network.b + 0.01, False))
+    monkeypatch.setattr(network, "b", network.b + 0.01)
     with pytest.raises(InputError, match="CAM does not apply to small.onnx: the maps do not add up"):
         evaluate(open_dataset(few_csv), network)
 
@@ -351,12 +351,12 @@ def test_ctrl_c_before_there_is_anything_to_print(run, few_csv, interrupted_at, 
 def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, monkeypatch):
     """Where the progress stood, the report or the message does not go on."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("cam_numpy.evaluation.run.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    monkeypatch.setattr("cam_numpy.commands.progress.time", SimpleNamespace(monotonic=itertools.count().__next__))
     interrupted_at(6)
     status, text, noise = run(few_csv)
     assert status == 130 and text.startswith("PARTIAL")
     assert noise.startswith("\r1 of 10 pictures, 9 s left; GT-known ")
-    assert noise.count("\r") == 6 and noise.endswith(" \n")
+    assert noise.count("\r") == 6 and noise.endswith("%\n")
 
 
 # --- what is printed and written -------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv
     assert max(map(len, lines)) <= 80
     for part in (
         f"10 pictures of {few_csv.name}", "small.onnx", "M_c of the true class (Eq. 2), one forward pass",
-        "box the largest part of what exceeds 0.20 of the map's maximum",
+        "box the largest component of what exceeds 0.20 of the map's maximum",
         "classification error, top-1: the true class does not have the highest score",
         "classification error, top-5: the true class is not among the five best",
         "localisation error, top-1: the best class is wrong, or its box has IoU < 0.5 with every true box",
@@ -400,7 +400,7 @@ def test_the_widest_numbers_fit_too(run, told, tmp_path):
     long = networks.classifier(tmp_path / f"{'a_network_of_a_long_name' * 4}.onnx")
     assert max(map(len, run(path)[1].splitlines())) <= 80
     text = run(path, "--rule", "top-pixels", "--threshold", "0.95", model=long)[1]
-    assert "100.0%   100.0%\n" in text and "the part 0.95 of all pixels" in text
+    assert "100.0%   100.0%\n" in text and "the largest 0.95 of all pixels" in text
     assert max(len(line) for line in text.splitlines() if long.name not in line) <= 80
 
 
@@ -456,9 +456,9 @@ def test_a_missing_model_is_refused_in_one_line(run, few_csv):
 
 
 @pytest.mark.parametrize("option, message", [
-    ("--threshold=1.0", "'1.0' is no such part; give 0 or more, less than 1"), ("--threshold=-0.1", "is no such part"),
-    ("--threshold=nan", "is no such part"), ("--threshold=half", "is no such part"),
-    ("--rule=otsu", "invalid choice: 'otsu'"), ("--limit=0", "'0' is no number of that kind; give 1 or more"),
+    ("--threshold=1.0", "'1.0' must be at least 0 and less than 1"), ("--threshold=-0.1", "must be at least 0"),
+    ("--threshold=nan", "must be at least 0"), ("--threshold=half", "must be at least 0"),
+    ("--rule=otsu", "invalid choice: 'otsu'"), ("--limit=0", "'0' is not a positive integer; give 1 or more"),
     ("--method=gradcam", "invalid choice: 'gradcam'"),
 ])
 def test_options_out_of_range_are_refused(capsys, few_csv, option, message):

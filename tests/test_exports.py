@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cam_numpy import check_scores, global_average_pool, global_max_pool, load
-from cam_numpy.errors import NotCamable
-from cam_numpy.network.inspection import inspect
+from cam_numpy import inspect, load
+from cam_numpy.errors import CamNotApplicable
 
 EXPORTS = Path(__file__).parent / "exports"
 EXPECTED = json.loads((EXPORTS / "expected.json").read_text(encoding="utf-8"))
@@ -51,17 +50,16 @@ def test_f_w_b_and_scores_are_torchs(name):
     np.testing.assert_allclose(w, expected["w"], rtol=1e-6)
     np.testing.assert_allclose(b, expected["b"], rtol=1e-6)
     np.testing.assert_allclose(own, expected["S"], **TORCH)
-    pool = global_max_pool if network.form.pooled == "max" else global_average_pool
-    np.testing.assert_allclose(pool(f), expected["F"], **TORCH)
-    check_scores(f, network.w, network.b, S, pooled=network.form.pooled)
+    np.testing.assert_allclose(network.form.pool(f), expected["F"], **TORCH)
+    network.form.check(f, network.w, network.b, S)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_cam_network_is_refused_with_its_reason(name):
-    record, text = inspect(EXPORTS / f"{name}.onnx")
-    assert record["verdict"] == "refused" and REFUSED[name] in record["reason"]
-    assert "; the paper " in record["reason"] and text.startswith(f"{name}.onnx: refused")
-    with pytest.raises(NotCamable):
+    inspection = inspect(EXPORTS / f"{name}.onnx")
+    assert inspection.verdict == "refused" and REFUSED[name] in inspection.reason
+    assert "; the paper " in inspection.reason and str(inspection).startswith(f"{name}.onnx: refused")
+    with pytest.raises(CamNotApplicable):
         load(EXPORTS / f"{name}.onnx")
 
 

@@ -259,7 +259,7 @@ def test_onnxruntime_maps_large_weights_and_computes_the_same(tmp_path, monkeypa
     monkeypatch.setattr(onnxruntime, "InferenceSession",
                         lambda model, *args, **options: given.append(len(model)) or session(model, *args, **options))
     network = load(path)
-    assert path.stat().st_size > 130_000 and given == [pytest.approx(3500, abs=500)]
+    assert path.stat().st_size > 130_000 and given[0] == pytest.approx(3500, abs=500)
     monkeypatch.undo()
     x = np.sin(np.arange(3 * 20 * 24, dtype=np.float32)).reshape(3, 20, 24)
     f, S = network.run(x)

@@ -53,7 +53,7 @@ def test_an_approximate_network(inspect, tmp_path):
     assert status == 0 and (record["verdict"], record["form"]) == ("approximate", "squeezenet")
     assert record["reason"].startswith("S_c = mean_xy max(0, M_c(x, y) + b_c) holds")
     assert (record["activation"], record["weight"], record["bias"]) == ("f", "w4", "b")
-    assert "hides what speaks against a class" in " ".join(inspect(path)[1].split())
+    assert "discards evidence against a class" in " ".join(inspect(path)[1].split())
 
 
 def test_a_refused_network(inspect, tmp_path):
@@ -85,9 +85,10 @@ def bare(tmp_path):
 
 def test_what_nobody_said_is_said(inspect, bare):
     _, text, _ = inspect(bare)
-    assert "assumed: its preprocessing is taken to be ImageNet's (--preprocess" in text
-    assert "assumed: the names of the classes are not known (--labels FILE)" in text
-    assert load(bare, preprocessing="imagenet").assumed == ["the names of the classes are not known (--labels FILE)"]
+    assert "assumed: it does not say how photos are to be prepared, so ImageNet's preprocessing is assumed" in text
+    names = 'it does not name its classes, so they are called "class 0", "class 1" ... (to change this: labels)'
+    assert f"assumed: {names}" in text
+    assert load(bare, preprocessing="imagenet").assumed == [names]
 
 
 @pytest.mark.parametrize("name, red", [
@@ -129,7 +130,7 @@ def test_a_fixed_input_decides_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--preprocess", "keras"], "preprocessing 'keras' is not known; give one of imagenet, caffe"),
+    (["--preprocessing", "keras"], "preprocessing 'keras' is not known; give one of imagenet, caffe"),
     (["--std", "0"], r"std \(0.0, 0.0, 0.0\); give three numbers each, none of std zero"),
     (["--size", "100000"], "the input's size is 100000 pixels, its stride 1; give 1 to 4096"),
     (["--labels", "nowhere.txt"], "--labels nowhere.txt cannot be read"),
@@ -157,10 +158,10 @@ def test_labels_with_and_without_ids(bare, tmp_path):
     (tmp_path / "synset.txt").write_text("\ufeff" + "\r\n".join(lines) + "\n\n", encoding="utf-8")
     assert load(bare, labels=tmp_path / "synset.txt").classes[2] == "fish, Pisces 2"
     (tmp_path / "short.txt").write_text("one\ntwo\n", encoding="utf-8")
-    with pytest.raises(InputError, match="bare.onnx has 7 classes but 2 names are given; give --labels a file"):
+    with pytest.raises(InputError, match="bare.onnx has 7 classes but 2 names are given; give as labels a file"):
         load(bare, labels=tmp_path / "short.txt").classes
     (tmp_path / "binary").write_bytes(bytes(range(128, 256)))
-    with pytest.raises(InputError, match="is no text in UTF-8"):
+    with pytest.raises(InputError, match="is not valid UTF-8 text"):
         load(bare, labels=tmp_path / "binary").classes
 
 

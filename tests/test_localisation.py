@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 
+from cam_numpy.image.preprocessing import PRESETS
+from cam_numpy.image.view import View
+from cam_numpy.paper import localisation
 from cam_numpy.paper.boxes import RULES
 from cam_numpy.paper.localisation import (
-    CURVE, ROW, centre_box, curve, interval, measure, photo_box, photo_boxes, summarise, whole_image,
+    CURVE,
+    ROW,
+    centre_box,
+    curve,
+    interval,
+    summarise,
+    whole_image,
 )
-from cam_numpy.image.preprocessing import PRESETS, View
 from tests import measures
 from tests.test_boxes import drawn
 
@@ -15,6 +23,20 @@ from tests.test_boxes import drawn
 def whole(width, height):
     """The view of a network that sees all of a photo."""
     return View((width, height), (16, 16), (0, 0, width, height))
+
+
+def photo_box(M, view, threshold=0.2, rule="paper"):
+    return view.largest_box(M, threshold, rule)
+
+
+def photo_boxes(M, view, thresholds, rule="paper"):
+    """All boxes at all thresholds in one array, and the cells of each."""
+    return [np.concatenate(arrays) for arrays in zip(*view.boxes(M, thresholds, rule), strict=True)]
+
+
+def measure(M, view, true_boxes, threshold=0.2, rule="paper"):
+    """The row of a map seen through a view."""
+    return localisation.measure(view.boxes(M, [threshold, *CURVE], rule), true_boxes, view.photo)
 
 
 def signs(cells, box):
@@ -45,7 +67,7 @@ def test_a_map_laid_onto_a_photo_changes_its_sign_between_the_same_cells(box, sc
 def test_boxes_do_not_see_the_units_of_a_map(rule, factor):
     M = np.random.default_rng(0).normal(size=(5, 7))
     view = whole(50, 30)
-    for one, other in zip(photo_boxes(M, view, CURVE, rule), photo_boxes(factor * M, view, CURVE, rule)):
+    for one, other in zip(photo_boxes(M, view, CURVE, rule), photo_boxes(factor * M, view, CURVE, rule), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -102,7 +124,7 @@ def test_boxes_are_those_of_the_loops(rule, size):
         shown = measures.laid(M.tolist(), size)
         assert measures.margin(shown, (0.21, 0.5, 0.79), rule) > 1e-9  # rounding decides nothing
         for t in (0.21, 0.5, 0.79):
-            boxes, cells, _ = photo_boxes(M, whole(*size), [t], rule)
+            boxes, cells = photo_boxes(M, whole(*size), [t], rule)
             assert list(zip(cells.tolist(), map(tuple, boxes.tolist()))) == measures.boxes_of(shown, size, t, rule)
 
 

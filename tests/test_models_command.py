@@ -25,7 +25,8 @@ def put(cache, monkeypatch):
     """Put a small network where a model of the catalogue would lie."""
     def put_(name, **options):
         path = networks.classifier(cache / MODELS[name].file, metadata=None, **options)
-        monkeypatch.setitem(catalogue.MODELS, name, replace(MODELS[name], bytes=path.stat().st_size))
+        monkeypatch.setitem(catalogue.MODELS, name, replace(MODELS[name], bytes=path.stat().st_size,
+                                                               sha256=catalogue.checksum(path)))
         return path
 
     return put_
@@ -50,9 +51,11 @@ def test_a_fetched_model_is_known_by_its_name(put, capsys, photo, tmp_path):
 
 
 def test_nothing_is_fetched_unless_asked(cache, capsys, monkeypatch, photo, tmp_path):
-    monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(download, "fetch_url", lambda *_: pytest.fail("fetched"))
     assert main(["explain", str(photo), "--model", "squeezenet1.1", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "cam-numpy: squeezenet1.1 is not on this machine yet; run: cam-numpy fetch squeezenet1.1\n"
+    assert capsys.readouterr().err == (
+        "cam-numpy: squeezenet1.1 is not on this machine yet; fetch it first: "
+        'cam-numpy fetch squeezenet1.1, or cam_numpy.fetch("squeezenet1.1")\n')
     assert main(["inspect", "squeezenet11"]) == 2
     assert "did you mean squeezenet1.1" in capsys.readouterr().err
 
@@ -64,7 +67,7 @@ def test_fetch_gets_the_model_and_the_names_of_its_classes(cache, capsys, monkey
         asked.append(target.name)
         return target
 
-    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch_url", fetch)
     assert main(["fetch", "googlenet", "squeezenet1.0"]) == 0
     assert asked == ["googlenet-12.onnx", "squeezenet1.0-12.onnx", "synset.txt"]
     assert f"googlenet: {cache / 'googlenet-12.onnx'}" in capsys.readouterr().out
@@ -74,7 +77,7 @@ def test_a_failed_fetch_is_one_line(cache, capsys, monkeypatch):
     def fetch(*_):
         raise InputError("offline; try again")
 
-    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch_url", fetch)
     assert main(["fetch", "googlenet"]) == 2 and capsys.readouterr().err == "cam-numpy: offline; try again\n"
     assert main(["fetch", "alexnet"]) == 2
     assert 'model "alexnet" is not one of the 10 in the catalogue' in capsys.readouterr().err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cam_numpy import check_scores, class_scores, explain, global_average_pool, load
-from cam_numpy.errors import InputError, NotCamable
+from cam_numpy.errors import InputError, CamNotApplicable
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K
@@ -126,7 +126,7 @@ def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
     extra = {**EXTRA, "big": np.ones((K * 16, C), np.float32), "big4": np.ones((K * 4, C), np.float32),
              "seven": np.ones((C, C), np.float32), "tokens": np.array([1, K, -1]), "zero": np.array(0)}
     path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
-    with pytest.raises(NotCamable, match=rf"^CAM does not apply to odd\.onnx: .*{message}.*; the paper ") as refused:
+    with pytest.raises(CamNotApplicable, match=rf"^CAM does not apply to odd\.onnx: .*{message}.*; the paper ") as refused:
         load(path)
     assert "\n" not in str(refused.value)
 
@@ -146,14 +146,14 @@ def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
 def test_what_only_the_numbers_show_is_refused_too(tmp_path, form, nodes, message):
     extra = {**EXTRA, "big4": np.ones((4 * K, C), np.float32), "grouped": np.ones((10, 1, 1, 1), np.float32)}
     path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
-    with pytest.raises(NotCamable, match=rf"^CAM does not apply to odd\.onnx: .*{message}"):
+    with pytest.raises(CamNotApplicable, match=rf"^CAM does not apply to odd\.onnx: .*{message}"):
         load(path).w
 
 
 def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
     """The identity is checked on every run, against the network's own output."""
     network = load(small)
-    monkeypatch.setattr(network, "_classifier", (network.w, network.b + 0.01, False))
+    monkeypatch.setattr(network, "b", network.b + 0.01)
     with pytest.raises(InputError, match="CAM does not apply to small.onnx: the maps do not add up"):
         explain(scene(16, 16), network)
 

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_numpy import load
+from cam_numpy import load, occlusion_map
 from cam_numpy.evaluation.datasets import Case
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation.run import evaluate
-from cam_numpy.paper.localisation import measure
-from cam_numpy.paper.occlusion import occlusion_map
+from cam_numpy.paper.localisation import CURVE, measure
 from tests.conftest import scene
 from tests.networks import C
 
@@ -89,8 +88,11 @@ def test_covering_all_but_what_counts_is_covering_a_cell(exact):
 
 
 @pytest.mark.parametrize("c, patch, message", [
-    (C, None, "c is class 7, the network has C=7 classes; give 0 <= c < 7"), (-1, None, "c is class -1, "),
-    (0, 0, "patch is 0 pixels; it covers a part of the input; give 1 or more"), (0, -3, "patch is -3 pixels; "),
+    (C, None, "class 7 does not exist; the network has classes 0 to 6"), (-1, None, "class -1 does not exist"),
+    (2.0, None, "class 2.0 is neither an index nor a name; give an integer or a string"),
+    ("cow", None, 'class "cow" is not one of the network\'s 7 classes'),
+    (0, 0, "patch is 0; it is a number of pixels; give a positive integer"), (0, -3, "patch is -3; "),
+    (0, 2.5, "patch is 2.5; "),
 ])
 def test_what_cannot_be_covered_is_refused_in_one_line(network, c, patch, message):
     with pytest.raises(InputError) as refused:
@@ -117,7 +119,7 @@ def test_evaluate_measures_the_occlusion_map(network):
     for i, row in enumerate(occlusion):
         case = Four()[i]
         M = occlusion_map(case.photo, network, i)
-        wanted = measure(M, network.see(case.photo).view, case.boxes, 0.3)
+        wanted = measure(network.see(case.photo).view.boxes(M, [0.3, *CURVE]), case.boxes, case.photo.size)
         for name in ("known", "largest", "any"):
             np.testing.assert_array_equal(row[name], wanted[name])
     assert any((occlusion[name] != cam[name]).any() for name in ("known", "largest", "any"))
@@ -136,4 +138,4 @@ def test_the_examples_show_the_map_that_was_measured(network, tmp_path, monkeypa
     for i, box in zip((order[0], order[1], order[-1]), drawn):
         case = Four()[i]
         M = occlusion_map(case.photo, network, int(i))
-        assert box == evaluation_figures.photo_box(M, network.see(case.photo).view)
+        assert box == network.see(case.photo).view.largest_box(M)

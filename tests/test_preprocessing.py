@@ -48,7 +48,7 @@ def test_a_photo_of_the_input_size_goes_in_unchanged():
 
 def test_over_the_whole_photo_laying_is_upsampling():
     M = np.random.default_rng(1).normal(size=(3, 4))
-    np.testing.assert_allclose(FIT.view((60, 40)).lay(M), upsample(M, (40, 60)), rtol=1e-12)
+    np.testing.assert_allclose(FIT.view((60, 40)).lay(M), upsample(M, height=40, width=60), rtol=1e-12)
 
 
 @pytest.mark.parametrize("preprocessing", [FIT, CROP, SQUASH], ids=["fit", "crop", "squash"])
@@ -80,5 +80,5 @@ def test_what_was_cropped_away_is_marked_unseen():
 
 
 def test_laying_at_another_size_shows_the_same_part():
-    laid = CROP.view((640, 512)).lay(np.ones((7, 7)), size=(64, 50))
+    laid = CROP.view((640, 512)).lay(np.ones((7, 7)), width=64, height=50)
     assert laid.shape == (50, 64) and np.isfinite(laid).mean() == pytest.approx(448 * 448 / (640 * 512), abs=0.03)

@@ -35,7 +35,7 @@ def test_max_pooled_scores_are_what_their_identity_says_for_100_photos(max_poole
     for seed in range(100):
         height, width = rng.integers(40, 200, 2)
         seen = max_pooled.see(scene(int(height), int(width), seed))
-        error = check_scores(seen.f, max_pooled.w, max_pooled.b, seen.S, tolerance=1e-4, pooled="max")
+        error = max_pooled.form.check(seen.f, max_pooled.w, max_pooled.b, seen.S, tolerance=1e-4)
         assert error <= 1e-4 * np.abs(seen.S).max()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from ..paper.boxes import RULES
 from ..errors import InputError
-from ..paper.localisation import THRESHOLD
-from .options import add_model_options, count, network_of, part, writable_folder
+from ..paper.boxes import RULES, THRESHOLD
+from ..paper.localisation import RIGHT
+from .options import add_model_options, count, fraction, load_options, writable_folder
+from .progress import Progress
 
 EXAMPLES = """\
 examples:
@@ -37,11 +37,11 @@ def add_parser(commands):
                           help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
     evaluate.add_argument("--rule", choices=RULES, default="paper",
                           help="what of a map is kept for its box (default: paper)")
-    evaluate.add_argument("--threshold", type=part, default=THRESHOLD, metavar="T",
-                          help="how much of it (default: the paper's 0.2)")
+    evaluate.add_argument("--threshold", type=fraction, default=THRESHOLD, metavar="T",
+                          help="the fraction t of the rule (default: the paper's 0.2)")
     evaluate.add_argument("--method", choices=("cam", "occlusion"), default="cam",
-                          help="occlusion covers the photo place by place: hundreds of times slower")
-    evaluate.add_argument("--limit", type=count, metavar="N", help="so many pictures, spread over the data set")
+                          help="occlusion covers the photo place by place: a forward pass for each")
+    evaluate.add_argument("--limit", type=count, metavar="N", help="at most N pictures, spread evenly over the data set")
     evaluate.add_argument("--out", metavar="DIR", help="write curve.csv, curve.png and examples.png there")
     evaluate.add_argument("--json", action="store_true", help="print a JSON object instead")
     add_model_options(evaluate)
@@ -55,13 +55,17 @@ def _evaluate(options):
     from ..network.network import load
 
     out = writable_folder(options.out) if options.out else None
-    path, told = network_of(options)
-    network = load(path, threads=1, **told)  # a picture for each core
+    network = load(options.model, threads=1, **load_options(options))  # a picture for each core
     dataset = open_dataset(options.dataset)
+    line = Progress("pictures")
+
+    def progress(evaluation):
+        known = (evaluation.rows["known"] >= RIGHT).mean() if len(evaluation.rows) else 0
+        line(evaluation.done, evaluation.total, f"GT-known {known:.1%}")
+
     evaluation = evaluate(dataset, network, method=options.method, rule=options.rule,
-                          threshold=options.threshold, limit=options.limit, progress=_progress())
-    if evaluation.partial and sys.stderr.isatty():
-        print(file=sys.stderr)  # the progress stands there
+                          threshold=options.threshold, limit=options.limit, progress=progress)
+    line.close()
     if len(evaluation.rows) < 2:
         if evaluation.partial:
             raise KeyboardInterrupt
@@ -77,24 +81,6 @@ def _evaluate(options):
     else:
         print(as_text(evaluation, settings), *(f"wrote    {file}" for file in files), sep="\n")
     return 130 if evaluation.partial else 0
-
-
-def _progress():
-    """A line that counts up, where somebody watches it."""
-    if not sys.stderr.isatty():
-        return None
-    shown = [0.0]
-
-    def progress(evaluation):
-        if evaluation.seconds - shown[0] < 0.5 and evaluation.done < evaluation.total:
-            return
-        shown[0] = evaluation.seconds
-        left = evaluation.seconds / evaluation.done * (evaluation.total - evaluation.done)
-        known = (evaluation.rows["known"] >= 0.5).mean() if len(evaluation.rows) else 0
-        print(f"\r{evaluation.done} of {evaluation.total} pictures, {left:.0f} s left; GT-known {known:.1%} ",
-              end="\n" if evaluation.done == evaluation.total else "", file=sys.stderr, flush=True)
-
-    return progress
 
 
 def _write(out, evaluation, dataset, network, settings):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError, complain
-from .options import add_model_options, box, count, network_of, writable_folder
+from .options import add_model_options, box, count, load_options, writable_folder
 
 EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ MOST_PANELS = 7  # maps in one figure
 def add_parser(commands):
     explain = commands.add_parser(
         "explain",
-        help="show what the network saw in a photo, and every equation with its numbers",
+        help="show what a network saw in a photo, and every equation with its numbers",
         description="Print the paper's computation for each photo with its numbers, and draw the "
         "photo with the maps of its best classes to <stem>.cam.png.",
         epilog=EXAMPLES,
@@ -42,9 +42,9 @@ def add_parser(commands):
     explain.add_argument("--plain", action="store_true",
                          help="write only the overlay of the best (or each named) class, at the photo's size")
     explain.add_argument("--colors", choices=("inferno", "jet", "diverging"), default="inferno",
-                         help="the colour map: jet is the paper's, diverging sets off negative evidence")
+                         help="the colour map: jet is the paper's, diverging shows negative evidence in blue")
     explain.add_argument("--boxes", action="store_true",
-                         help="draw the box of each map: what exceeds 20 %% of its maximum, the largest part")
+                         help="draw the box of each map: the largest component above 20 %% of its maximum")
     explain.add_argument("--true-box", type=box, action="append", default=[], metavar="X0,Y0,X1,Y1",
                          help="where the object is, in the photo's pixels, to compare (may be repeated)")
     explain.add_argument("--json", action="store_true", help="print one JSON object per photo instead of text")
@@ -53,13 +53,12 @@ def add_parser(commands):
 
 
 def _explain(options):
-    from ..network.network import load
     from ..image.photo import portrait
+    from ..network.network import load
 
     photos = options.photos or [portrait()]
     out = writable_folder(options.out)
-    path, told = network_of(options)
-    network = load(path, **told)
+    network = load(options.model, **load_options(options))
     named = _named(network, options.classes or [])
     status, stems = 0, set()
     for i, photo in enumerate(photos, 1):
@@ -75,6 +74,7 @@ def _explain(options):
 def _explain_one(photo, network, named, target, options):
     """Explain one photo; `target` is where to write, less the endings."""
     from ..explanation import explain
+    from ..show.text import as_dict, as_text
 
     explanation = explain(photo, network)
     chosen = named or [int(c) for c in explanation.ranking[: options.top]]
@@ -84,18 +84,14 @@ def _explain_one(photo, network, named, target, options):
         files = _write_overlays(explanation, shown, boxes, target, options)
     else:
         shown = chosen[:MOST_PANELS]
-        files = [_write_figure(explanation, shown, boxes, target, photo.name, options)]
+        files = [_write_figure(explanation, shown, boxes, target, options)]
     if options.save_arrays:
         files.append(_write_arrays(explanation, target))
     names = [str(file) for file in files]
     if options.json:
-        from ..show.text import as_dict
-
         print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box)), flush=True)
     else:
-        from ..show.text import as_text
-
-        print(as_text(explanation, chosen, photo.name, boxes, options.true_box))
+        print(as_text(explanation, chosen, boxes, options.true_box))
         if not options.plain and len(chosen) > MOST_PANELS:
             names[0] += f" (the first {MOST_PANELS} of these classes)"
         print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
@@ -105,24 +101,20 @@ def _boxes(explanation, chosen, options):
     """The box of each class, or None where none are asked for."""
     if not options.boxes and not options.true_box:
         return None
-    from ..paper.localisation import photo_box
-
     width, height = explanation.photo.size
     for given in options.true_box:
         if given[2] >= width or given[3] >= height:
             raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
                              "pixels; give its first and last column and row, counted from 0")
-    return [photo_box(explanation.M(c), explanation.view) for c in chosen]
+    return [explanation.box(c) for c in chosen]
 
 
 def _named(network, wanted):
     """The indices of the classes asked for, each once."""
-    from ..network.classes import find_class
-
     for name in wanted:
         if Path(name).suffix and Path(name).is_file():
             raise InputError(f"--class {name} is a file; give the photos before --class")
-    return list(dict.fromkeys(find_class(network.classes, name) for name in wanted))
+    return list(dict.fromkeys(network.find_class(name) for name in wanted))
 
 
 def _free(stem, taken):
@@ -135,29 +127,29 @@ def _free(stem, taken):
     return name
 
 
-def _write_figure(explanation, chosen, boxes, target, name, options):
-    from ..show.figure import draw
+def _write_figure(explanation, chosen, boxes, target, options):
     from ..output import whole_file
+    from ..show.figure import draw, save
 
     path = target.with_name(f"{target.name}.cam.png")
     with whole_file(path) as unfinished:
-        draw(explanation, chosen, unfinished, name, options.colors, boxes, options.true_box)
+        save(draw(explanation, chosen, options.colors, boxes, options.true_box), unfinished)
     return path
 
 
 def _write_overlays(explanation, chosen, boxes, target, options):
-    from ..show.figure import BOX, TRUE_BOX
-    from ..show.colours import outline, overlay, scale_of
     from ..output import PNG_LEVEL, whole_file
+    from ..show.colours import outline, overlay, scale_of
+    from ..show.figure import BOX, TRUE_BOX
 
     colors = options.colors
     scale, files = scale_of(explanation.M(chosen), colors), []
-    for c, found in zip(chosen, boxes or [None] * len(chosen)):
+    for c, box in zip(chosen, boxes or [None] * len(explanation.classes), strict=False):
         which = f".{c}" if len(chosen) > 1 else ""
         path = target.with_name(f"{target.name}{which}.cam.png")
         picture = overlay(explanation.photo, explanation.view.lay(explanation.M(c)), scale, colors)
         outline(picture, options.true_box, TRUE_BOX)
-        outline(picture, [found] if found else [], BOX)
+        outline(picture, [box] if box else [], BOX)
         with whole_file(path) as unfinished:
             picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
         files.append(path)
@@ -167,8 +159,8 @@ def _write_overlays(explanation, chosen, boxes, target, options):
 def _write_arrays(explanation, target):
     import numpy as np
 
-    from ..paper.cam import class_activation_maps
     from ..output import whole_file
+    from ..paper.cam import class_activation_maps
 
     e = explanation
     path = target.with_name(f"{target.name}.cam.npz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .options import add_model_options, network_of
+from .options import add_model_options, load_options
 
 
 def add_parser(commands):
@@ -22,7 +22,6 @@ def add_parser(commands):
 def _inspect(options):
     from ..network.inspection import inspect
 
-    path, told = network_of(options)
-    record, text = inspect(path, **told)
-    print(json.dumps(record) if options.json else text)
-    return 1 if record["verdict"] == "refused" else 0
+    inspection = inspect(options.model, **load_options(options))
+    print(json.dumps(inspection.as_dict()) if options.json else inspection)
+    return 1 if inspection.verdict == "refused" else 0

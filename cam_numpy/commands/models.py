@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from .progress import Progress
 
 
 def add_parser(commands):
@@ -31,22 +31,6 @@ def _fetch(options):
     from ..network.download import fetch_file
 
     for file in [*map(find_model, options.names), LABELS]:
-        path = fetch_file(file, _progress(file.name))
+        path = fetch_file(file, Progress(f"bytes of {file.name}"))
         print(f"{file.name}: {path}", flush=True)
     return 0
-
-
-def _progress(name):
-    """A line that counts up, where somebody watches it."""
-    if not sys.stderr.isatty():
-        return None
-    shown = [-1]
-
-    def progress(done, total):
-        percent = 100 * done // total
-        if percent != shown[0]:
-            end = "\n" if done == total else ""
-            print(f"\r{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB, {percent}% ", end=end, file=sys.stderr, flush=True)
-            shown[0] = percent
-
-    return progress

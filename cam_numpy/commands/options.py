@@ -1,26 +1,26 @@
-"""The options that several commands share: which network, and what its file does not say."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 
 
 def add_model_options(parser):
-    """What a network's file does not say."""
+    """The options of `load`: what a network's file does not say."""
     group = parser.add_argument_group("your own network", "what its file does not say")
     group.add_argument("--output", metavar="NAME", help="which output holds the scores, where there are several")
-    group.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
-    group.add_argument("--preprocess", metavar="NAME", help="imagenet, caffe, zero-one, minus-one-one or efficientnet-lite")
-    group.add_argument("--mean", type=numbers, metavar="R,G,B", help="taken off, of values from 0 to 1")
+    group.add_argument("--labels", metavar="FILE", help="a text file with the names of the classes, one per line")
+    group.add_argument("--preprocessing", metavar="NAME",
+                       help="a preset: imagenet, caffe, zero-one, minus-one-one or efficientnet-lite")
+    group.add_argument("--mean", type=numbers, metavar="R,G,B", help="subtracted, from values between 0 and 1")
     group.add_argument("--std", type=numbers, metavar="R,G,B", help="divided by")
     group.add_argument("--size", type=count, metavar="N", help="side of the input, in pixels")
-    group.add_argument("--bgr", action="store_true", help="the network takes blue first")
+    group.add_argument("--bgr", action="store_true", help="the network takes the channels in the order blue, green, red")
 
 
 def numbers(text):
@@ -37,7 +37,7 @@ def numbers(text):
 def count(text):
     """The type of an option that takes a number from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of that kind; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer; give 1 or more")
     return int(text)
 
 
@@ -49,14 +49,14 @@ def box(text):
     return sides
 
 
-def part(text):
-    """The type of an option that takes a number from 0, less than 1."""
+def fraction(text):
+    """The type of an option that takes a number from 0 on, below 1."""
     try:
         value = float(text)
     except ValueError:
         value = -1
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no such part; give 0 or more, less than 1")
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 0 and less than 1")
     return value
 
 
@@ -72,26 +72,12 @@ def writable_folder(name):
     return out
 
 
-def network_of(options):
-    """The path of the network asked for, and the keyword arguments of `load`."""
-    from ..network.network import SHIPPED
-    from ..image.preprocessing import preset
-
-    path, habit, labels = options.model, None, options.labels
-    if path is not None and path not in SHIPPED and Path(path).suffix != ".onnx" and not Path(path).exists():
-        path, habit, known = _fetched(path)
-        labels = labels or known
+def load_options(options):
+    """The keyword arguments of `load` that the options give."""
     changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}
-    habit = options.preprocess or habit
-    preprocessing = replace(preset(habit), **changes) if habit else changes or None
-    return path, {"output": options.output, "labels": labels, "preprocessing": preprocessing}
+    preprocessing = changes or None
+    if options.preprocessing:
+        from ..image.preprocessing import preset
 
-
-def _fetched(name):
-    """The path, the preprocessing and the labels of a network of the catalogue."""
-    from ..network.catalogue import LABELS, find_model, is_fetched, local_path
-
-    model = find_model(name)
-    if not is_fetched(model):
-        raise InputError(f"{model.name} is not on this machine yet; run: cam-numpy fetch {model.name}")
-    return local_path(model), model.preprocessing, local_path(LABELS) if is_fetched(LABELS) else None
+        preprocessing = preset(options.preprocessing).changed(changes)
+    return {"output": options.output, "labels": options.labels, "preprocessing": preprocessing}

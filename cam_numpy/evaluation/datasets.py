@@ -28,8 +28,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from PIL import Image
 
 from ..errors import InputError
-from ._archive import Folder, open_files
 from ..image.photo import read_photo
+from ._archive import Folder, open_files
 
 WNID = r"n\d{8}"  # the id of a class in WordNet
 PICTURES = {".jpeg", ".jpg", ".png"}  # the suffixes, where a folder is listed

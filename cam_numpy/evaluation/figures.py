@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import numpy as np
 
 from ..network.classes import ClassFinder, short_name
-from .run import map_of
-from ..show.figure import FAINT, INK, blank, draw_boxes
+from ..paper.localisation import RIGHT, curve
 from ..show.colours import overlay, scale_of
-from ..paper.localisation import curve, photo_box
-from ..output import PNG_LEVEL
+from ..show.figure import FAINT, INK, blank, draw_boxes, save
+from ..show.text import cut
+from .run import map_of
 
 EXAMPLES = 4  # of each sort
 
@@ -31,12 +29,12 @@ def draw_curve(evaluation, settings, path):
     figure = blank((7.2, 4.6))
     axes = figure.add_axes((0.09, 0.12, 0.6, 0.76))
     for name, style in (("largest", "-"), ("any 0.3", ":"), ("any 0.5", "--"), ("any 0.7", "-.")):
-        label = "largest part, IoU ≥ 0.5" if name == "largest" else f"best part, IoU ≥ {name[4:]}"
+        label = f"largest component, IoU ≥ {RIGHT}" if name == "largest" else f"best component, IoU ≥ {name[4:]}"
         axes.plot(table["threshold"], 100 * table[name], style, color=INK, linewidth=2 if name == "largest" else 1.2,
                   label=label)
     for name, color in (("whole", "#1f77b4"), ("centre", "#d95f02")):
-        share = 100 * (rows[name] >= 0.5).mean()
-        axes.axhline(share, color=color, linewidth=1, label=f"{'whole image' if name == 'whole' else 'centre box'}, IoU ≥ 0.5")
+        share = 100 * (rows[name] >= RIGHT).mean()
+        axes.axhline(share, color=color, linewidth=1, label=f"{'whole image' if name == 'whole' else 'centre box'}, IoU ≥ {RIGHT}")
     axes.axvline(settings["threshold"], color=FAINT, linewidth=0.8)
     axes.annotate(f"t = {settings['threshold']:.2f},\nreported", (settings["threshold"], 100), (4, -2), textcoords="offset points",
                   va="top", fontsize=8.5, color=FAINT)
@@ -46,7 +44,7 @@ def draw_curve(evaluation, settings, path):
     axes.set_ylabel("pictures, %")
     axes.set_title(f"{settings['model']} on {len(rows)} pictures of {settings['dataset']}", fontsize=10.5, loc="left")
     figure.legend(loc="upper left", bbox_to_anchor=(0.7, 0.88), frameon=False, fontsize=9)
-    figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
+    save(figure, path)
 
 
 def draw_examples(evaluation, dataset, network, settings, path):
@@ -78,7 +76,7 @@ def draw_examples(evaluation, dataset, network, settings, path):
                               rotation=90, ha="center", va="center", fontsize=12, color=INK)
     figure.text(0.5, 0.02, "the map of the true class; its box (blue) and the true ones (white, dashed)",
                 ha="center", fontsize=9, color=FAINT)
-    figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
+    save(figure, path)
 
 
 def _example(axes, case, row, class_of, network, settings):
@@ -86,7 +84,7 @@ def _example(axes, case, row, class_of, network, settings):
     M = map_of(case.photo, seen, c, network, settings["method"])
     axes.imshow(np.asarray(overlay(case.photo, seen.view.lay(M), scale_of(M), weight=0.5)))
     axes.set_axis_off()
-    box = photo_box(M, seen.view, settings["threshold"], settings["rule"])
+    box = seen.view.largest_box(M, settings["threshold"], settings["rule"])
     draw_boxes(axes, box, case.boxes, np.ones(4))
-    title = textwrap.shorten(f"IoU {row['known']:.2f} {short_name(network.classes[c])}", 28, placeholder="…")
+    title = cut(f"IoU {row['known']:.2f} {short_name(network.classes[c])}", 28)
     axes.set_title(title, fontsize=8.5, color=INK, pad=3)

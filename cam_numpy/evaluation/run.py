@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..paper.cam import class_activation_map
+from ..errors import CamNotApplicable, InputError
+from ..explanation import occlusion_map
 from ..network.classes import ClassFinder
-from ..errors import InputError
-from ..paper.localisation import ROW, THRESHOLD, measure
-from ..paper.occlusion import occlusion_map
+from ..paper.boxes import THRESHOLD
+from ..paper.cam import class_activation_map
+from ..paper.localisation import CURVE, ROW, measure
 
 METHODS = ("cam", "occlusion")
 
@@ -60,7 +61,7 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     Parameters
     ----------
     dataset : DataSet
-        From `cam_numpy.datasets.open_dataset`.
+        From `open_dataset`.
     network : Network
         Best opened with ``threads=1``: every core works at a picture of its own.
     method : {"cam", "occlusion"}
@@ -68,7 +69,7 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     rule, threshold : str, float
         Of the box that is reported; see `cam_numpy.bounding_box`.
     limit : int, optional
-        So many pictures at most, spread evenly over the data set.
+        At most so many pictures, spread evenly over the data set.
     workers : int, optional
         Threads; by default as many as there are cores.
     progress : callable, optional
@@ -95,31 +96,24 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     evaluation.assumed += [class_of.assumed] if class_of.assumed else []
 
     def one(i):
-        try:
-            case = dataset[i]
-            c = class_of(case.label)
-        except InputError as error:
-            return str(error)
-        row = _measured(case, c, network, method, threshold, rule)
+        case = dataset[i]
+        row = _measured(case, class_of(case.label), network, method, threshold, rule)
         row["picture"] = i
         return row
 
-    network.w  # read once, before several threads ask for it
-    pool, waiting = ThreadPoolExecutor(workers), deque()
+    pool = ThreadPoolExecutor(workers)
     try:
-        for n in range(total + 2 * workers):  # a few pictures ahead, not all of them at once
-            if n < total:
-                waiting.append(pool.submit(one, chosen[n]))
-            if waiting and (n >= 2 * workers or n >= total):
-                result = waiting.popleft().result()
-                if isinstance(result, str):
-                    evaluation.failures.append(result)
-                else:
-                    rows[len(evaluation.rows)] = result
-                    evaluation.rows = rows[: len(evaluation.rows) + 1]
-                evaluation.seconds = time.monotonic() - began
-                if progress:
-                    progress(evaluation)
+        for future in _in_order(pool, one, chosen, ahead=2 * workers):
+            try:
+                rows[len(evaluation.rows)] = future.result()
+                evaluation.rows = rows[: len(evaluation.rows) + 1]
+            except CamNotApplicable:  # a property of the network, not of this picture
+                raise
+            except InputError as error:
+                evaluation.failures.append(str(error))
+            evaluation.seconds = time.monotonic() - began
+            if progress:
+                progress(evaluation)
     except KeyboardInterrupt:
         pass  # what was measured so far is returned, and says that it is partial
     finally:
@@ -129,12 +123,22 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     return evaluation
 
 
+def _in_order(pool, work, items, ahead):
+    """The futures of work(item), in order, only a few items ahead of the one that is looked at."""
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
 def _measured(case, c, network, method, threshold, rule):
     """The row of one picture whose true class is c."""
     seen = network.see(case.photo)
     network.check_scores(seen.f, seen.S)
     M = map_of(case.photo, seen, c, network, method)
-    row = measure(M, seen.view, case.boxes, threshold, rule)
+    row = measure(seen.view.boxes(M, [threshold, *CURVE], rule), case.boxes, seen.view.photo)
     row["rank"] = (seen.S > seen.S[c]).sum() + (seen.S[:c] == seen.S[c]).sum()
     return row
 

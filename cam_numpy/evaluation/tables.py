@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
+from ..paper.boxes import RULES
 from ..paper.localisation import CENTRE, CURVE, curve, summarise
 from ..show.text import heading
 
-RULES = {  # what is kept of a map
-    "paper": "what exceeds {t:.2f} of the map's maximum",
-    "min-max": "what exceeds the map's minimum by {t:.2f} of its range",
-    "top-pixels": "the part {t:.2f} of all pixels that is largest",
-}
 METHODS = {
     "cam": "M_c of the true class (Eq. 2), one forward pass",
     "occlusion": "what S_c loses when a patch is covered, a forward pass for each place",
@@ -38,7 +34,7 @@ def as_text(evaluation, settings):
         heading("data", f"{n} pictures of {settings['dataset']}"),
         heading("network", f"{settings['model']} ({settings['form']})"),
         heading("map", METHODS[settings["method"]]),
-        heading("box", f"the largest part of {RULES[settings['rule']].format(t=settings['threshold'])}"),
+        heading("box", "the largest component of " + RULES[settings["rule"]].keeps.format(t=f"{settings['threshold']:.2f}")),
         *(heading("assumed", text) for text in settings["assumed"]),
     ]
     if evaluation.partial:

@@ -1,79 +1,17 @@
-"""From a photo to the network's input, and from the map back onto the photo.
-
-The two are one question: which part of the photo does the network see? Each way
-of resizing answers with a box in the photo's own pixels, and the map is laid
-into that box, whatever the photo's aspect ratio.
-"""
+"""From a photo to the network's input x: resize, subtract a mean, divide by a standard deviation."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from PIL import Image
 
-from ..paper.cam import interpolation
 from ..errors import InputError
+from .view import View
 
 RESIZES = ("fit", "crop", "squash")
-
-
-@dataclass(frozen=True)
-class View:
-    """What the network saw of a photo.
-
-    Attributes
-    ----------
-    photo : (int, int)
-        (width, height) of the photo, in pixels.
-    input : (int, int)
-        (width, height) of the network's input, in pixels.
-    box : (float, float, float, float)
-        (left, top, right, bottom) of what it saw, in the photo's pixels.
-    """
-
-    photo: tuple
-    input: tuple
-    box: tuple
-
-    @property
-    def whole(self):
-        """Whether the network saw all of the photo."""
-        return self.box == (0, 0, *self.photo)
-
-    def lay(self, M, size=None):
-        """Lay a map onto the photo.
-
-        Parameters
-        ----------
-        M : (H, W) array
-            A map over the network's input.
-        size : (int, int), optional
-            (width, height) at which the photo is shown; its own by default.
-
-        Returns
-        -------
-        M : (height, width) array
-            Interpolated bilinearly, in the units of M; NaN where the network did
-            not look.
-        """
-        width, height = self.photo if size is None else size
-        left, top, right, bottom = self.box
-        rows = _inside(height, self.photo[1], top, bottom, M.shape[0])
-        columns = _inside(width, self.photo[0], left, right, M.shape[1])
-        return rows.astype(M.dtype) @ M @ columns.astype(M.dtype).T
-
-
-@lru_cache(maxsize=32)  # photos of one size are many
-def _inside(pixels, length, start, stop, cells):
-    """Interpolate `cells` spread over start..stop of `length`, shown on `pixels`: NaN outside."""
-    centre = (np.arange(pixels) + 0.5) * length / pixels  # of each pixel, in the photo's pixels
-    A = interpolation((centre - start) / (stop - start) * cells - 0.5, cells)
-    A[(centre < start) | (centre > stop)] = np.nan
-    A.flags.writeable = False
-    return A
 
 
 @dataclass(frozen=True)
@@ -90,11 +28,11 @@ class Preprocessing:
         to cover the input `margin` times over, and the middle taken. "squash":
         the whole photo, its aspect not kept.
     mean, std : (float, float, float)
-        Taken off and divided by, R G B; the photo's values run from 0 to 1.
+        Subtracted and divided by, R G B; the photo's values run from 0 to 1.
     stride : int
         Input pixels per cell of the map ("fit" only).
     margin : float
-        See "crop": 256 / 224 is the habit of ImageNet networks.
+        See "crop": 256 / 224 is usual for ImageNet networks.
     bgr : bool
         The network takes the channels as B G R.
     channels_first : bool
@@ -122,6 +60,15 @@ class Preprocessing:
                              f"give 1 to {self.LARGEST}")
         if not (len(self.mean) == len(self.std) == 3 and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
             raise InputError(f"mean is {self.mean} and std {self.std}; give three numbers each, none of std zero")
+
+    def changed(self, attributes):
+        """The same with other values for some attributes, given as a dict."""
+        try:
+            return replace(self, **attributes)
+        except TypeError:
+            names = [field.name for field in fields(self)]
+            wrong = ", ".join(sorted(set(attributes) - set(names))) or attributes
+            raise InputError(f"preprocessing has no {wrong}; give some of {', '.join(names)}") from None
 
     def describe(self):
         """The same in words."""
@@ -170,13 +117,13 @@ class Preprocessing:
 
 
 MOST = 64  # pictures in a batch of fixed size, of which one is the photo's
-_HABIT = 256 / 224
+_USUAL = 256 / 224
 PRESETS = {
-    "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_HABIT),
+    "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_USUAL),
     "caffe": Preprocessing(224, "squash", tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3, bgr=True),
-    "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_HABIT),
-    "efficientnet-lite": Preprocessing(224, "crop", (127 / 255,) * 3, (128 / 255,) * 3, margin=_HABIT),
-    "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_HABIT),
+    "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_USUAL),
+    "efficientnet-lite": Preprocessing(224, "crop", (127 / 255,) * 3, (128 / 255,) * 3, margin=_USUAL),
+    "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_USUAL),
 }
 
 
@@ -227,8 +174,9 @@ def for_input(shape, metadata, chosen, name):
     else:
         found = PRESETS["imagenet"]
         if not {"mean", "std"} <= set(changes):
-            assumed.append("its preprocessing is taken to be ImageNet's (--preprocess, --mean, --std, --size, --bgr)")
-    found = replace(found, **changes)
+            assumed.append("it does not say how photos are to be prepared, so ImageNet's preprocessing is assumed "
+                           "(to change this: preprocessing)")
+    found = found.changed(changes)
     if None not in fixed and max(fixed) > Preprocessing.LARGEST:
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels; "
                          f"give a network that takes at most {Preprocessing.LARGEST} a side")

@@ -7,6 +7,7 @@ here touches the network: `download` does, when it is asked to.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import sys
@@ -189,6 +190,26 @@ def is_fetched(file):
     """Whether `file`, a Model or LABELS, is here; the size is looked at, the checksum was on arrival."""
     path = local_path(file)
     return path.is_file() and path.stat().st_size == file.bytes
+
+
+def model_in(path):
+    """The model of the catalogue that a file holds, by its size and checksum; None for any other file."""
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    for model in MODELS.values():
+        if model.bytes == size and checksum(path) == model.sha256:  # read only where the size fits
+            return model
+    return None
+
+
+def checksum(path):
+    """The sha256 of a file, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def check_labels(path):

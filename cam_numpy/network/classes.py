@@ -9,6 +9,8 @@ import difflib
 import re
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError
 
 
@@ -24,9 +26,9 @@ def find_class(classes, wanted):
     ----------
     classes : list of str
         The name of each class.
-    wanted : str
-        An index, one of a class's names, or words that only one class has;
-        upper and lower case are the same.
+    wanted : int or str
+        An index; or one of a class's names, or words that only one class has, or an index in
+        digits. Upper and lower case are the same.
 
     Returns
     -------
@@ -42,10 +44,15 @@ def find_class(classes, wanted):
     >>> find_class(["Egyptian cat", "goldfish, Carassius auratus"], "cat")
     0
     """
-    if re.fullmatch(r"-?\d+", wanted):
-        if not 0 <= int(wanted) < len(classes):
-            raise InputError(f"class {wanted} does not exist; the network has classes 0 to {len(classes) - 1}")
+    C = len(classes)
+    if not isinstance(wanted, str):
+        if np.asarray(wanted).dtype.kind not in "iu" or np.ndim(wanted):
+            raise InputError(f"class {wanted!r} is neither an index nor a name; give an integer or a string")
+        if not 0 <= wanted < C:
+            raise InputError(f"class {wanted} does not exist; the network has classes 0 to {C - 1}")
         return int(wanted)
+    if re.fullmatch(r"-?[0-9]+", wanted):
+        return find_class(classes, int(wanted))
     text = " ".join(wanted.casefold().split())
     synonyms = [[part.strip() for part in name.casefold().split(",")] + [name.casefold()] for name in classes]
     words = re.compile(rf"\b{re.escape(text)}\b")
@@ -61,7 +68,7 @@ def find_class(classes, wanted):
     owner = {name: c for c, names in enumerate(synonyms) for name in names}
     near = {owner[name]: None for name in difflib.get_close_matches(text, owner, n=3, cutoff=0.6)}
     hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
-    raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)}; '
+    raise InputError(f'class "{wanted}" is not one of the network\'s {C} classes; '
                      + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
 
 
@@ -121,12 +128,12 @@ def read_labels(path):
     Raises
     ------
     InputError
-        The file cannot be read, or is no text.
+        The file cannot be read, or is not text.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not valid UTF-8 text"
         raise InputError(f"--labels {path} cannot be read ({reason}); give a text file, one name per line") from None
     found = [re.fullmatch(r"(?:(n\d{8})(?:\s+|$))?(.*)", line.strip()).groups() for line in lines if line.strip()]
     wnids = [wnid for wnid, _ in found]

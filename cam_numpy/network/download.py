@@ -10,7 +10,6 @@ Ctrl-C nor a full disk, leaves anything.
 from __future__ import annotations
 
 import glob
-import hashlib
 import http.client
 import os
 import secrets
@@ -22,8 +21,8 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from .catalogue import is_fetched, local_path, check_labels
 from ..errors import InputError
+from .catalogue import LABELS, check_labels, checksum, find_model, is_fetched, local_path
 
 PIECE = 1 << 16  # bytes read at once
 FIRST = 512  # bytes that tell a file from a page about it
@@ -39,6 +38,33 @@ class _Failed(Exception):
         self.kept = kept
 
 
+def fetch(name, progress=None):
+    """Download a public network, so that `cam_numpy.load` knows it by its name.
+
+    The names of ImageNet's classes come with it. What is there already is not fetched again.
+
+    Parameters
+    ----------
+    name : str
+        As `cam-numpy models` lists it.
+    progress : callable(int, int), optional
+        Told (bytes done, bytes in all) after each piece of at most 64 KiB.
+
+    Returns
+    -------
+    path : Path
+        Where the network lies.
+
+    Raises
+    ------
+    InputError
+        There is no such network, no mirror gave it, or it cannot be written.
+    """
+    model = find_model(name)
+    fetch_file(LABELS, progress)
+    return fetch_file(model, progress)
+
+
 def fetch_file(file, progress=None, timeout=30):
     """Have a file of the catalogue in the cache: fetch it, unless it is there and right.
 
@@ -46,7 +72,7 @@ def fetch_file(file, progress=None, timeout=30):
     ----------
     file : Model or LABELS
     progress, timeout
-        See `fetch`.
+        See `fetch_url`.
 
     Returns
     -------
@@ -55,16 +81,16 @@ def fetch_file(file, progress=None, timeout=30):
     Raises
     ------
     InputError
-        See `fetch`.
+        See `fetch_url`.
     """
     target = local_path(file)
     check = None if file.sha256 else check_labels  # a checksum says more than any other check
     if is_fetched(file) and _is_right(target, file.sha256, check):
         return target
-    return fetch(file.urls, target, file.bytes, file.sha256, progress, timeout, check)
+    return fetch_url(file.urls, target, file.bytes, file.sha256, progress, timeout, check)
 
 
-def fetch(urls, target, size, sha256=None, progress=None, timeout=30, check=None):
+def fetch_url(urls, target, size, sha256=None, progress=None, timeout=30, check=None):
     """Download a file.
 
     Parameters
@@ -225,12 +251,9 @@ def _receive(response, start, unfinished, size, progress, timeout):
 def _is_right(path, sha256, check):
     """Whether the file is the one that was meant; its size is right already."""
     if sha256:
-        digest = hashlib.sha256()
-        with _disk(path), open(path, "rb") as file:
-            for piece in iter(lambda: file.read(PIECE), b""):
-                digest.update(piece)
-        if digest.hexdigest() != sha256.lower():
-            return False
+        with _disk(path):
+            if checksum(path) != sha256.lower():
+                return False
     try:
         if check:
             check(path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import NotCamable
+from ..errors import CamNotApplicable
 from .head import AFFINE, LINEAR
 
 
-def fold(head, constants, units):
+def fold(head, constants, count_units):
     """w and b of a network.
 
     Parameters
@@ -16,8 +16,8 @@ def fold(head, constants, units):
     head : Head
     constants : dict of str to array
         The tensors named in ``head.constants``.
-    units : int
-        K, the channels of f.
+    count_units : callable
+        Gives K, the channels of f; called where no linear layer tells it.
 
     Returns
     -------
@@ -26,26 +26,30 @@ def fold(head, constants, units):
 
     Raises
     ------
-    NotCamable
+    CamNotApplicable
         A step is not linear in the activations.
     """
-    # S = w F + b; in the beginning S is F itself, w the identity
-    w, b = None, np.zeros(units, np.float32)
+    # S = w F + b; at the start S is F itself: w is the identity, b is 0
+    w = b = None
     for node in head.chain:
-        if node.op in AFFINE:
-            values = [constants.get(tensor) for tensor in node.inputs]
-            if node.op in LINEAR:
-                A, a = _linear(node, values)
-                b = a + (A @ b if b.any() else np.zeros(len(A), np.float32))
-                w = A if w is None else A @ w
+        if node.op not in AFFINE:
+            continue
+        values = [constants.get(tensor) for tensor in node.inputs]
+        if node.op in LINEAR:
+            A, a = _linear(node, values)
+            if w is None:
+                w, b = A, a + np.zeros(len(A), np.float32)
             else:
-                factor, a = _by_class(node, values)
-                if np.any(factor != 1):
-                    w = np.eye(units, dtype=b.dtype) if w is None else w
-                    w = w * (factor[:, None] if factor.size > 1 else factor)
-                b = b * factor + a
-    w = np.eye(units, dtype=b.dtype) if w is None else w
-    return np.ascontiguousarray(w, np.float32), np.ascontiguousarray(b, np.float32)
+                w, b = A @ w, A @ b + a
+        else:
+            factor, a = _by_class(node, values)
+            if w is None:
+                w, b = np.eye(count_units(), dtype=np.float32), np.float32(0)
+            w, b = factor.reshape(-1, 1) * w, factor * b + a
+    if w is None:
+        w, b = np.eye(count_units(), dtype=np.float32), np.float32(0)
+    b = np.broadcast_to(b, len(w))
+    return np.array(w, np.float32, order="C"), np.array(b, np.float32)
 
 
 def _linear(node, values):
@@ -54,7 +58,7 @@ def _linear(node, values):
     a = third[0].reshape(-1) if third and third[0] is not None else 0
     if node.op == "Conv":
         if second.shape[2:] != (1, 1) or node.attributes.get("group", 1) != 1:
-            raise NotCamable(f"{node} has filters of shape {second.shape} in {node.attributes.get('group', 1)} groups "
+            raise CamNotApplicable(f"{node} has filters of shape {second.shape} in {node.attributes.get('group', 1)} groups "
                              "next to the pooling; CAM needs one number per unit and class, filters of 1 x 1")
         return second[:, :, 0, 0], a
     weights_first = second is None  # A x rather than x A
@@ -77,7 +81,7 @@ def _by_class(node, values):
     weights_first = second is None
     a = (first if weights_first else second).reshape(-1)
     if node.op == "Div" and weights_first:
-        raise NotCamable(f"{node} divides by the activations; the paper has one linear layer behind the pooling")
+        raise CamNotApplicable(f"{node} divides by the activations; the paper has one linear layer behind the pooling")
     return {
         "Add": (one, a),
         "Sub": (-one, a) if weights_first else (one, -a),

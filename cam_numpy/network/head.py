@@ -7,14 +7,16 @@ Eq. 2 is exact when the scores are an affine function of the pooled activations,
 so we walk back from the output to the pooling. What enters the pooling is f:
 there is no layer to choose. All that lies between folds into one w and one b
 (`fold.py`). Two more forms have the linear map in front of the pooling, as a
-1x1 convolution, and one takes the maximum instead of the average (`Form`).
+1x1 convolution, and one takes the maximum instead of the average (`cam_numpy.paper.forms`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..errors import InputError, NotCamable
+from ..errors import CamNotApplicable, InputError
+from ..paper.forms import GAP, GMP, NIN, SQUEEZENET, Form
+from .onnx_reader import Node
 
 PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
 # a Gather behind the pooling is how exporters write x[:, :, 0, 0] and some flattenings; one
@@ -26,36 +28,6 @@ AVERAGE = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
 MAXIMUM = {"GlobalMaxPool", "ReduceMax", "MaxPool"}
 POOLING = AVERAGE | MAXIMUM
 GLOBAL = POOLING - {"AveragePool", "MaxPool"}
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a network gets from f to its scores.
-
-    Attributes
-    ----------
-    name : str
-    verdict : {"exact", "approximate"}
-        Whether the score is the mean of the map, up to the bias.
-    identity : str
-        What is checked against the network's own scores.
-    pooled : {"mean", "rectified", "max"}
-        What is pooled: the mean, the mean behind a ReLU, or the maximum.
-    """
-
-    name: str
-    verdict: str
-    identity: str
-    pooled: str = "mean"
-
-
-GAP = Form("gap", "exact", "S_c = mean_xy M_c(x, y) + b_c")
-# Network in Network: pooling and a linear map commute, so this is GAP written the
-# other way round; M_c + b_c is what the convolution itself puts out
-NIN = Form("nin", "exact", "S_c = mean_xy M_c(x, y) + b_c")
-SQUEEZENET = Form("squeezenet", "approximate", "S_c = mean_xy max(0, M_c(x, y) + b_c)", pooled="rectified")
-# what Section 3 compares with: a score counts the strongest place of each unit, a map shows all places
-GMP = Form("gmp", "approximate", "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c", pooled="max")
 
 
 @dataclass
@@ -71,7 +43,7 @@ class Head:
         The tensor of the scores, before any softmax.
     output : str
         The graph's output that we started from.
-    chain : list of Node
+    chain : list of cam_numpy.network.onnx_reader.Node
         What lies between f and S, in the order of computation.
     constants : list of str
         The tensors of weights that the chain reads.
@@ -85,8 +57,8 @@ class Head:
     f: str
     S: str
     output: str
-    chain: list
-    constants: list = field(default_factory=list)
+    chain: list[Node]
+    constants: list[str] = field(default_factory=list)
     channels_last: bool = False
     sigmoid: bool = False
 
@@ -109,7 +81,7 @@ def find_head(graph, name="the model", output=None):
 
     Raises
     ------
-    NotCamable
+    CamNotApplicable
         CAM does not apply to this network; the message names the node in the way.
     InputError
         There is no such output, or several outputs are classifiers.
@@ -121,7 +93,7 @@ def find_head(graph, name="the model", output=None):
         try:
             head = _walk(graph, candidate)
             heads.setdefault(head.S, head)
-        except NotCamable as refusal:
+        except CamNotApplicable as refusal:
             refusals.append(refusal)
     trained = {S: head for S, head in heads.items() if head.constants}  # F itself may be an output too
     heads = trained or heads
@@ -130,21 +102,21 @@ def find_head(graph, name="the model", output=None):
         raise InputError(f"{name} has several outputs that are classifiers ({found}); choose one with --output")
     if heads:
         return next(iter(heads.values()))
-    raise NotCamable(refusals[0].reason if refusals else "it has no outputs; give a classifier", name)
+    raise CamNotApplicable(refusals[0].reason if refusals else "it has no outputs; give a classifier", name)
 
 
 def _walk(graph, output):
     """Walk back from one output to the pooling, and to f."""
     S, sigmoid = _before_probabilities(graph, output)
     head, tensor = Head(GAP, "", S, output, [], sigmoid=sigmoid), S
-    for _ in graph.nodes:
+    for _ in _steps(graph):
         node = graph.makers.get(tensor)
         if node is None or node.op not in RESHAPING | AFFINE | POOLING:
             raise _refusal(graph, node, tensor, head.chain)
         data = [t for t in node.inputs if t and t not in graph.constants]
         if node.op in POOLING | RESHAPING:
             data = node.inputs[:1]
-        if len(data) != 1 or data[0] not in node.inputs[: 1 if node.op == "Conv" else 2]:
+        if len(data) != 1 or data[0] not in _data_inputs(node):
             raise _refusal(graph, node, tensor, head.chain)
         head.chain.insert(0, node)
         if node.op in AFFINE:
@@ -156,10 +128,20 @@ def _walk(graph, output):
     raise _refusal(graph, None, S, head.chain)
 
 
+def _steps(graph):
+    """As many steps back as there are nodes: a damaged graph may run in a circle."""
+    return range(len(graph.nodes))
+
+
+def _data_inputs(node):
+    """The inputs through which activations may come; a Conv's others are filters and bias."""
+    return node.inputs[:1] if node.op == "Conv" else node.inputs[:2]
+
+
 def _before_probabilities(graph, output):
     """The tensor of scores behind an output, and whether a sigmoid follows it."""
     S, sigmoid, tensor = output, False, output
-    for _ in graph.nodes:
+    for _ in _steps(graph):
         node = graph.makers.get(tensor)
         if node is None or node.op not in PROBABILITIES | RESHAPING:
             break
@@ -183,7 +165,7 @@ def _pools_channels_last(graph, node):
     """Whether a pooling takes (N, H, W, K); a refusal where it takes other axes."""
     axes = _pooled_axes(graph, node)
     if axes not in ([2, 3], [1, 2]):
-        raise NotCamable(f"{node} pools over the axes {axes}, not over height and width; "
+        raise CamNotApplicable(f"{node} pools over the axes {axes}, not over height and width; "
                          "the paper pools over all places of the last conv layer")
     return axes == [1, 2]
 
@@ -193,7 +175,7 @@ def _linear_before_pooling(graph, head):
     if any(node.op in AFFINE for node in head.chain):
         return head
     between, tensor = [], head.f
-    for _ in graph.nodes:
+    for _ in _steps(graph):
         node = graph.makers.get(tensor)
         if node is None or node.op not in {"Relu", "Identity", "Dropout", "Conv"}:
             break
@@ -224,17 +206,17 @@ def _refusal(graph, node, tensor, chain):
     pooling = next((n for n in ancestors if n.op in GLOBAL and _pooled_axes(graph, n) in ([2, 3], [1, 2])), None)
     flatten = next((n for n in [*ancestors, *reversed(chain)] if n.op in {"Flatten", "Reshape"}), None)
     if any(n.op in {"Softmax", "Attention", "MultiHeadAttention"} for n in ancestors):
-        return NotCamable(f"attention stands before the scores (on the way back at {node}), not an average over "
+        return CamNotApplicable(f"attention stands before the scores (on the way back at {node}), not an average over "
                           "places; the paper has a last conv layer, global average pooling and one linear layer")
     if pooling is not None:
-        return NotCamable(f"{node} stands between the pooling ({pooling}) and the scores, so they are not "
+        return CamNotApplicable(f"{node} stands between the pooling ({pooling}) and the scores, so they are not "
                           "linear in F; the paper has one linear layer right behind the pooling, and trains it")
     if flatten is not None and any(n.op in LINEAR for n in chain):
-        return NotCamable(f"the last activations are flattened into the linear layer ({flatten}) without pooling, "
+        return CamNotApplicable(f"the last activations are flattened into the linear layer ({flatten}) without pooling, "
                           "so a unit has no single weight per class; the paper takes the fully connected layers "
                           "away, puts a conv layer, global average pooling and one linear layer there, and trains")
     where = f"{node} is neither linear nor a pooling" if node is not None else f"the way back ends at {tensor}"
-    return NotCamable(f"no global average pooling leads to the output ({where}); the paper needs a classifier: "
+    return CamNotApplicable(f"no global average pooling leads to the output ({where}); the paper needs a classifier: "
                       "a last conv layer, global average pooling and one linear layer")
 
 

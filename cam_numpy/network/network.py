@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from ..paper.cam import check_scores
-from .classes import read_labels
-from ..errors import InputError, NotCamable
+from ..errors import Assumed, CamNotApplicable, InputError
+from ..image.photo import read_photo
+from ..image.preprocessing import View, for_input, preset
+from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
+from .classes import find_class, read_labels
 from .fold import fold
 from .head import POOLING, find_head
 from .onnx_reader import read_graph
-from .onnx_writer import slim
-from ..image.photo import read_photo
-from ..image.preprocessing import View, for_input
+from .onnx_writer import part, slim
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
 import onnxruntime  # noqa: E402 - see the line above
@@ -29,27 +29,30 @@ THREADS = 4  # more do not help a small network, and leave a laptop usable
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
-def load(path=None, *, output=None, preprocessing=None, labels=None, threads=None):
+def load(model=None, *, output=None, preprocessing=None, labels=None, threads=None):
     """Open a network.
 
     Parameters
     ----------
-    path : path, optional
-        An ONNX file, or the name of a network that comes with cam_numpy:
-        "tiny-imagenet-gap" (the default) or "tiny-imagenet-gmp", which pools with
-        the maximum.
+    model : path or str, optional
+        An ONNX file; or the name of a network that comes with cam_numpy,
+        "tiny-imagenet-gap" (the default) or "tiny-imagenet-gmp", which pools with the
+        maximum; or the name of a public network that was fetched, such as "squeezenet1.1"
+        (`cam_numpy.fetch`). A public network brings its own preprocessing and class names,
+        by name or as a file.
     output : str, optional
         Which output holds the scores, where the network has several.
     preprocessing : Preprocessing, str or dict, optional
-        How a photo becomes its input: see `cam_numpy.preprocessing.PRESETS` for
-        the names. By default what the file itself says, else "imagenet"; a dict
-        changes some attributes of that, such as ``{"size": 128}``.
+        How a photo becomes the input: the name of a preset, "imagenet", "caffe", "zero-one",
+        "minus-one-one" or "efficientnet-lite"; or a dict that changes some attributes of
+        `cam_numpy.image.preprocessing.Preprocessing`, such as ``{"size": 128}``. By default
+        what the file itself says, else "imagenet".
     labels : path, optional
-        A text file with the name of one class a line. By default the names in
-        the file itself, else "class 0", "class 1" ...
+        A text file with the name of one class per line. By default the names in the file
+        itself, else "class 0", "class 1" ...
     threads : int, optional
-        How many threads work at one photo; 1 where photos are many and each
-        thread shows the network one of its own. By default up to 4.
+        How many threads work at one photo; 1 where photos are many and each thread shows the
+        network a photo of its own. By default up to 4.
 
     Returns
     -------
@@ -57,10 +60,16 @@ def load(path=None, *, output=None, preprocessing=None, labels=None, threads=Non
 
     Raises
     ------
-    NotCamable
+    CamNotApplicable
         CAM does not apply to the network.
     InputError
-        A file is missing, damaged or of another kind.
+        A file is missing, damaged or of another kind, or no network has this name.
+
+    Warns
+    -----
+    Assumed
+        Neither the file nor the caller says how photos are to be prepared, or what the classes
+        are called; the same texts are in ``network.assumed``.
 
     Examples
     --------
@@ -68,9 +77,33 @@ def load(path=None, *, output=None, preprocessing=None, labels=None, threads=Non
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
-    if path is None or (path in SHIPPED and not Path(path).exists()):
-        path = shipped(path or SHIPPED[0])
-    return Network(path, output, preprocessing, labels, threads)
+    path, public = _find(model)
+    if public is not None:
+        if not isinstance(preprocessing, str) and (preprocessing is None or isinstance(preprocessing, dict)):
+            preprocessing = preset(public.preprocessing).changed(preprocessing or {})
+        if labels is None and is_fetched(LABELS):
+            labels = local_path(LABELS)
+    network = Network(path, output, preprocessing, labels, threads)
+    for text in network.assumed:
+        warnings.warn(f"{network.name}: {text}", Assumed, stacklevel=2)
+    return network
+
+
+def _find(model):
+    """The path of a network, and its entry in the catalogue where it is one of those."""
+    if model is None or (model in SHIPPED and not Path(model).exists()):
+        return shipped(model or SHIPPED[0]), None
+    path = Path(model)
+    if path.exists() or path.suffix == ".onnx":
+        return path, model_in(path)
+    public = find_model(str(model))
+    if not is_fetched(public):
+        raise InputError(f"{public.name} is not on this machine yet; fetch it first: "
+                         f'cam-numpy fetch {public.name}, or cam_numpy.fetch("{public.name}")')
+    path = local_path(public)
+    if model_in(path) is None:
+        raise InputError(f"{path} is damaged: it is not the file that was published; delete it and fetch it again")
+    return path, public
 
 
 def shipped(name=SHIPPED[0]):
@@ -79,7 +112,7 @@ def shipped(name=SHIPPED[0]):
         path = Path(str(folder)) / "weights" / f"{name}.onnx"  # installed, or a plain checkout
         if path.is_file():
             return path
-    raise InputError(f"the shipped network {name} is missing; install cam_numpy again, or give --model FILE")
+    raise InputError(f"the shipped network {name} is missing; install cam_numpy again, or give an .onnx file")
 
 
 @dataclass(frozen=True)
@@ -110,10 +143,12 @@ class Network:
     name : str
         The file's name.
     w : (C, K) float32 array
-        Weights of the classifier, as onnxruntime reads them from the file.
+        Weights of the classifier.
     b : (C,) float32 array
         Its bias. A network with a single score has two classes here, for and
         against: the rows of w and b are -w, w and -b, b.
+    binary : bool
+        Whether the network has a single score.
     classes : list of str
         The name of each class.
     named : bool
@@ -121,14 +156,14 @@ class Network:
     wnids : list of str, or None
         The WordNet id of each class, where known.
     preprocessing : Preprocessing
-    form : Form
+    form : cam_numpy.paper.forms.Form
         How it gets from f to S, and which identity holds.
     sigmoid : bool
         Each class is judged by itself: P_c = 1 / (1 + exp(-S_c)).
     head : Head
         The way from f to S, node by node.
     assumed : list of str
-        What the file does not say and nobody told.
+        Assumptions made where neither the file nor the caller gave a value.
     metadata : dict of str to str
         What the file says of itself: training data, licence, accuracy ...
     """
@@ -140,56 +175,90 @@ class Network:
         self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
         self._stamp = _stamp(self._file)
         graph = read_graph(data, self.name)
+        self.metadata = graph.metadata
         self.head = find_head(graph, self.name, output)
         self.form, self.sigmoid = self.head.form, self.head.sigmoid
-        self.metadata = graph.metadata
-        added = {self.head.f, self.head.S, *self.head.constants} - set(graph.outputs)
-        model = slim(data, self._file.name, sorted(added))
-        self._session = _session(model, self.path, threads or min(THREADS, os.cpu_count() or 1))
+        added = sorted({self.head.f, self.head.S} - set(graph.outputs))
+        threads = threads or min(THREADS, os.cpu_count() or 1)
+        self._session = _session(slim(data, self._file.name, added), self.path, threads)
         self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
-        self._classifier = None  # w, b and whether there is a single score: read in the first run
-        if labels is None:
-            self._names, self.wnids = (_listed(self.metadata, key) for key in ("classes", "wnids"))
-        else:
-            self._names, self.wnids = read_labels(labels)
-        if self._names is None:
-            self.assumed.append("the names of the classes are not known (--labels FILE)")
+        self.w, self.b, self.binary = self._read_classifier(data, graph)
+        self.classes, self.wnids, self.named = self._name_classes(labels)
+
+    def __repr__(self):
+        C, K = self.w.shape
+        return f"<Network {self.name}: {K} units, {C} classes, {self.form.verdict} ({self.form.name})>"
 
     def _understand_input(self, preprocessing):
         """The session's input, the preprocessing, and what had to be assumed."""
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise NotCamable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
-                             "the paper's networks take a picture", self.name)
+            raise CamNotApplicable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
+                                   "the paper's networks take a picture", self.name)
         if inputs[0].type not in DTYPES:
             raise InputError(f"{self.name} takes {inputs[0].type}; give one that takes float or float16")
         shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
         preprocessing, assumed = for_input(shape, self.metadata, preprocessing, self.name)
         return inputs[0], preprocessing, assumed
 
-    @property
-    def w(self):
-        return self._read()[0]
+    def _read_classifier(self, data, graph):
+        """w (C, K), b (C,), and whether there is a single score."""
+        constants = []
+        if self.head.constants:
+            session = _session(part(data, graph, self.head.constants), self.path, threads=1)
+            constants = session.run(self.head.constants, {})
+        try:
+            w, b = fold(self.head, dict(zip(self.head.constants, constants, strict=True)), self._units)
+        except CamNotApplicable as refusal:
+            raise CamNotApplicable(refusal.reason, self.name) from None
+        binary = len(b) == 1
+        if self._units() != w.shape[1]:
+            K = len(self._seen_nothing())  # a more exact reason may come up there
+            raise CamNotApplicable(f"{K} units do not fit a linear layer of {w.shape[1]} inputs, so the "
+                                   "activations are flattened, not pooled; the paper puts global average pooling there",
+                                   self.name)
+        if binary:
+            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
+        w.flags.writeable = b.flags.writeable = False
+        return w, b, binary
 
-    @property
-    def b(self):
-        return self._read()[1]
+    def _units(self):
+        """K, as onnxruntime infers it from the graph; where it cannot, from a run on an empty picture."""
+        (shape,) = (tensor.shape for tensor in self._session.get_outputs() if tensor.name == self.head.f)
+        K = shape[3 if self.head.channels_last else 1] if len(shape) == 4 else None
+        return K if isinstance(K, int) else len(self._seen_nothing())
 
-    @property
-    def binary(self):
-        """Whether the network has a single score, for one class and against it."""
-        return self._read()[2]
+    def _seen_nothing(self):
+        """f (K, H, W) of an empty picture."""
+        width, height = self.preprocessing.view((100, 100)).input
+        return self._fetch(np.zeros((3, height, width), np.float32))[0]
 
-    def _read(self):
-        """w, b and whether there is a single score.
+    def _name_classes(self, labels):
+        """The names of the classes, their WordNet ids or None, and whether the names are known."""
+        if labels is None:
+            names, wnids = (_listed(self.metadata, key) for key in ("classes", "wnids"))
+        else:
+            names, wnids = read_labels(labels)
+        if names is None:
+            self.assumed.append('it does not name its classes, so they are called "class 0", "class 1" ... '
+                                "(to change this: labels)")
+            return [f"class {c}" for c in range(len(self.b))], None, False
+        if self.binary and len(names) == 1:
+            names = [f"not {names[0]}", names[0]]
+        if len(names) != len(self.b):
+            raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
+                             "give as labels a file with one name per line, in the order of the scores")
+        return names, wnids, True
 
-        onnxruntime runs the whole graph even when only weights are asked for, so
-        they come along with the first photo; before that, with an empty one.
+    def find_class(self, wanted):
+        """The index of a class, from its index, one of its names, or words that only one class has.
+
+        Raises
+        ------
+        InputError
+            No class is meant, or several are.
         """
-        if self._classifier is None:
-            width, height = self.preprocessing.view((100, 100)).input
-            self.run(np.zeros((3, height, width), np.float32))
-        return self._classifier
+        return find_class(self.classes, wanted)
 
     @property
     def input_name(self):
@@ -197,7 +266,7 @@ class Network:
         return self._input.name
 
     def check_scores(self, f, S):
-        """The largest error of the network's identity, by `cam_numpy.check_scores`.
+        """The largest error of the network's identity, `form.identity`.
 
         Parameters
         ----------
@@ -212,29 +281,15 @@ class Network:
 
         Raises
         ------
-        NotCamable
+        CamNotApplicable
             The maps do not add up to the scores.
         """
-        # as a part of max |S|: what the rounding of the network's own arithmetic explains
+        # eleven bits of precision, or twenty-four
         tolerance = 1e-2 if self._input.type == "tensor(float16)" else 1e-4
         try:
-            return check_scores(f, self.w, self.b, S, tolerance, self.form.pooled)
+            return self.form.check(f, self.w, self.b, S, tolerance)
         except ValueError as refused:
-            raise NotCamable(str(refused), self.name) from None
-
-    @property
-    def named(self):
-        return self._names is not None
-
-    @cached_property
-    def classes(self):
-        names = self._names or [f"class {c}" for c in range(len(self.b))]
-        if self.binary and len(names) == 1:
-            names = [f"not {names[0]}", names[0]]
-        if len(names) != len(self.b):
-            raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
-                             "give --labels a file with one name per line, in the order of the scores")
-        return names
+            raise CamNotApplicable(str(refused), self.name) from None
 
     def see(self, photo):
         """Show the network a photo.
@@ -272,31 +327,16 @@ class Network:
         InputError
             The network does not take an input of this size.
         """
-        if self._classifier is None:
-            f, S, *constants = self._fetch(x, self.head.constants)
-            self._classifier = self._folded(f, S, constants)
-        else:
-            f, S = self._fetch(x)
-        return f, np.concatenate([-S, S]) if S.size == 1 else S
+        f, S = self._fetch(x)
+        C, K = self.w.shape
+        if f.shape[0] != K or S.size != (1 if self.binary else C):
+            raise CamNotApplicable(f"it has {f.shape[0]} units and {S.size} scores, which do not fit a linear layer of {K} "
+                                   f"inputs and {C} outputs; the paper has one linear layer behind the pooling",
+                                   self.name)
+        return f, np.concatenate([-S, S]) if self.binary else S
 
-    def _folded(self, f, S, constants):
-        """w (C, K), b (C,), and whether there is a single score."""
-        try:
-            w, b = fold(self.head, dict(zip(self.head.constants, constants)), f.shape[0])
-        except NotCamable as refusal:
-            raise NotCamable(refusal.reason, self.name) from None
-        if w.shape[1] != f.shape[0] or len(w) != S.size:
-            raise NotCamable(f"{f.shape[0]} units and {S.size} scores do not fit a linear layer of {w.shape[1]} inputs "
-                             f"and {len(w)} outputs, so the activations are flattened, not pooled; "
-                             "the paper puts global average pooling there", self.name)
-        binary = len(b) == 1
-        if binary:
-            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
-        w.flags.writeable = b.flags.writeable = False
-        return w, b, binary
-
-    def _fetch(self, x, constants=()):
-        """f (K, H, W), S as the network has it, and some constants, from x (3, h, w)."""
+    def _fetch(self, x):
+        """f (K, H, W), and S as the network has it, from x (3, h, w)."""
         if _stamp(self._file) not in (self._stamp, None):
             raise InputError(f"{self.name} has changed since it was opened; load it again")
         shape = self._input.shape
@@ -304,16 +344,16 @@ class Network:
         batch = shape[0] if isinstance(shape[0], int) else 1
         fed = np.ascontiguousarray(np.repeat(x[None], batch, axis=0), DTYPES[self._input.type])
         try:
-            f, S, *rest = self._session.run([self.head.f, self.head.S, *constants], {self._input.name: fed})
+            f, S = self._session.run([self.head.f, self.head.S], {self._input.name: fed})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise InputError(f"{self.name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
         S = S[0] if S.ndim > 1 or batch > 1 else S  # some networks drop a batch of one
-        return self._units_first(f), S.reshape(-1).astype(np.float32, copy=False), *rest
+        return self._units_first(f), S.reshape(-1).astype(np.float32, copy=False)
 
     def _units_first(self, f):
         """f (K, H, W) as it enters the pooling, or a refusal where that is no global pooling."""
         if f.ndim != 4:
-            raise NotCamable(f"an array of shape {f.shape} is pooled, not activations (1, K, H, W); "
+            raise CamNotApplicable(f"an array of shape {f.shape} is pooled, not activations (1, K, H, W); "
                              "the paper pools the last conv layer over all places", self.name)
         f = f[0].astype(np.float32, copy=False)
         if self.head.channels_last:
@@ -325,7 +365,7 @@ class Network:
         pool = next(node for node in self.head.chain if node.op in POOLING)
         kernel = pool.attributes.get("kernel_shape")
         if kernel and (list(kernel) != list(f.shape[1:]) or any(pool.attributes.get("pads") or [])):
-            raise NotCamable(f"{pool} pools {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
+            raise CamNotApplicable(f"{pool} pools {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
                              "and what is left is flattened; the paper pools the whole map", self.name)
         return f
 

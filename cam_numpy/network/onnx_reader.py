@@ -35,6 +35,7 @@ class Node:
     outputs: list
     name: str = ""
     attributes: dict = field(default_factory=dict)  # int, float, str or list of int
+    message: memoryview | None = field(default=None, repr=False)  # its bytes in the file
 
     def __str__(self):
         return f"{self.op} -> {self.outputs[0] if self.outputs else '?'}"
@@ -50,6 +51,7 @@ class Graph:
     outputs: list  # names
     metadata: dict  # str -> str
     integers: dict  # name -> list of int: the short constants
+    messages: dict = field(default_factory=dict, repr=False)  # name -> the bytes of an initializer
 
     @cached_property
     def makers(self):
@@ -183,12 +185,13 @@ def _graph(message, graph):
     for number, value in _fields(message):
         if number == 1:  # node
             node = _node(_message(value))
+            node.message = value
             graph.nodes.append(node)
             if node.op == "Constant" and isinstance(node.attributes.get("value"), list):
                 graph.integers[node.outputs[0]] = node.attributes["value"]
         elif number == 5:  # initializer
             name, shape, integers = _tensor(_message(value))
-            graph.initializers[name] = shape
+            graph.initializers[name], graph.messages[name] = shape, value
             if integers is not None:
                 graph.integers[name] = integers
         elif number == 11:  # input

@@ -1,4 +1,4 @@
-"""Write ONNX: a slim copy of a model for onnxruntime, in the wire format of `onnx_reader`."""
+"""Write ONNX, in the wire format of `onnx_reader`: a slim copy of a model, a part of a model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,42 @@ def slim(data, file, tensors):
     return b"".join([*_slim_inside(memoryview(data), 0, os.fsencode(file), 7, 5), _bytes_field(7, outputs)])
 
 
+def part(data, graph, outputs):
+    """The part of a model that computes some constants, without the rest.
+
+    Parameters
+    ----------
+    data : bytes-like
+        A ModelProto: all of the file.
+    graph : Graph
+        What `read_graph` reads in it.
+    outputs : list of str
+        Names of tensors that do not depend on the network's input.
+
+    Returns
+    -------
+    model : bytes
+        A ModelProto without inputs.
+    """
+    needed, waiting = set(), list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor not in needed:
+            needed.add(tensor)
+            node = graph.makers.get(tensor)
+            waiting += node.inputs if node else []
+    nodes = [node for node in graph.nodes if needed.intersection(node.outputs)]  # in the order of computation
+    arrays = {name: message for name, message in graph.messages.items() if name in needed}
+    # NodeProto: GraphProto.node = 1, GraphProto.name = 2, GraphProto.initializer = 5, GraphProto.output = 12
+    inside = [_bytes_field(1, node.message) for node in nodes] + [_bytes_field(2, b"part")]
+    inside += [_bytes_field(5, message) for message in arrays.values()]
+    inside += [_bytes_field(12, _bytes_field(1, name.encode())) for name in outputs]
+    # of the model only its imports and functions, ModelProto.opset_import = 8 and functions = 25;
+    # ir_version = 1 is 8: before 4, every array had to be listed as an input, too
+    around = [data[start:end] for number, _, start, end in spans(memoryview(data)) if number in (8, 25)]
+    return b"".join([_varint(1 * 8), _varint(8), *around, _bytes_field(7, b"".join(inside))])
+
+
 def _slim_inside(message, at, file, number, *rest):
     """The pieces of a message at byte `at` of the file, the tensors at a path of field numbers slim."""
     pieces, done = [], 0
@@ -74,7 +110,7 @@ def _header(number, length):
 
 
 def _bytes_field(number, value):
-    return _header(number, len(value)) + value
+    return b"".join([_header(number, len(value)), value])
 
 
 def _varint(n):

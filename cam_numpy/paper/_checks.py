@@ -65,23 +65,32 @@ def class_indices(c, C):
     return a
 
 
-def positive_integers(name, value, meaning):
-    """`value` as a tuple of two positive ints, or a ValueError."""
+def positive_integer(name, value):
+    """`value` as a positive int, or a ValueError."""
     a = np.asarray(value)
-    if a.shape != (2,) or a.dtype.kind not in "iu" or (a <= 0).any():
-        raise ValueError(f"{name} is {value!r}; it is {meaning} in pixels; give two positive integers")
-    return tuple(int(n) for n in a)
+    if a.shape != () or a.dtype.kind not in "iu" or a <= 0:
+        raise ValueError(f"{name} is {value!r}; it is a number of pixels; give a positive integer")
+    return int(a)
 
 
-def check_scores_agree(formula, computed, S, tolerance):
-    """max_c |computed_c - S_c|, or a ValueError where it is more than float32 explains."""
+def scores_agree(formula, computed, F, w, b, S, tolerance):
+    """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains.
+
+    Each class has a scale of its own, |w_c| |F| + |b_c|, which no score that is computed from
+    it can exceed: one class with a huge bias says nothing about the others.
+    """
+    S, w = array("S", S, "C"), array("w", w, "C K")
+    same_count("C", "classes", w=len(w), S=len(S))
     error = np.abs(computed - S)
-    c, scale = int(error.argmax()), float(np.abs(S).max())
-    if error[c] > tolerance * scale:
+    # |w_c| |F| >= |sum_k w_k^c F_k|                                      (Cauchy and Schwarz)
+    scale = np.sqrt(np.einsum("ck,ck->c", w, w) * np.einsum("k,k->", F, F)) + (0 if b is None else np.abs(b))
+    excess = error - tolerance * scale
+    c = int(excess.argmax())
+    if not excess[c] <= 0:
         raise ValueError(
             f"the maps do not add up to the scores: for class {c} {formula} is "
             f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "
             "linear in the pooled f: take the tensor that enters the pooling, and the one "
             "linear layer behind it"
         )
-    return float(error[c])
+    return float(error.max())

@@ -1,49 +1,96 @@
 """Section 3 of the paper: from a map to a bounding box.
 
-A box is (x0, y0, x1, y1): the first and the last column and row that belong to
-it, all included, as the ILSVRC benchmark counts. One pixel is (x, y, x, y).
+A box is (x0, y0, x1, y1): the first and the last column and row that belong to it, all
+included, as the ILSVRC benchmark counts. One pixel is (x, y, x, y).
+
+The rule has three steps: keep the cells above 20 % of the map's maximum, take the largest
+connected component, and draw the tightest box around it. In a few lines, one flood fill after
+another:
+
+>>> import numpy as np
+>>> def components(mask):
+...     left, found = set(zip(*np.nonzero(mask))), []
+...     while left:
+...         component, waiting = [], [left.pop()]
+...         while waiting:
+...             y, x = waiting.pop()
+...             component.append((y, x))
+...             around = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+...             left -= around
+...             waiting += around
+...         found.append(component)
+...     return found
+>>> M = np.array([[9., 0, 0, 0], [0, 0, 7, 1], [0, 6, 8, 0]])
+>>> y, x = np.transpose(max(components(M > 0.2 * M.max()), key=len))
+>>> [int(side) for side in (x.min(), y.min(), x.max(), y.max())]
+[1, 1, 2, 2]
+
+`bounding_box` gives the same. It finds the components with `_components.py`, which is faster.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from ._checks import array
+from ._components import component_boxes
 
-# what is kept of a map M, given thresholds t: the cells above a level
+THRESHOLD = 0.2  # the paper's: a fraction of the map's maximum
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is kept of a map: the cells above a level.
+
+    Attributes
+    ----------
+    level : callable
+        From the values of a map and a threshold t (or an array of them) to the level (or levels).
+    keeps : str
+        The same in words, with {t} for the threshold.
+    """
+
+    level: Callable
+    keeps: str
+
+
 RULES = {
     # the paper: 20 % of the maximum
-    "paper": lambda M, t: t * M.max(),
-    # what many tools do: 20 % of the way from the minimum up. The paper's rule
-    # only where the minimum is 0; negative evidence lowers it, and the box grows
-    "min-max": lambda M, t: M.min() + t * (M.max() - M.min()),
+    "paper": Rule(lambda M, t: t * M.max(), "what exceeds {t} of the map's maximum"),
+    # what many tools do: 20 % of the way from the minimum up. The same only where the minimum
+    # is 0; negative evidence lowers the level, and the box grows
+    "min-max": Rule(lambda M, t: M.min() + t * (M.max() - M.min()),
+                    "what exceeds the map's minimum by {t} of its range"),
     # the paper misread: the top 20 % of the pixels, however large the object is
-    "top-pixels": lambda M, t: np.quantile(M, 1 - t),
+    "top-pixels": Rule(lambda M, t: np.quantile(M, 1 - t), "the largest {t} of all pixels"),
 }
 
 
-def bounding_box(M, threshold=0.2, connectivity=8, rule="paper"):
-    """The box around the largest part of a map above a part of its maximum.
+def bounding_box(M, threshold=THRESHOLD, connectivity=8, rule="paper"):
+    """The box around the largest connected component above a fraction of the map's maximum.
 
     Parameters
     ----------
     M : (H, W) array
-        A map; for a box in the photo's pixels, upsample it first (`upsample`).
+        A map. For a box in pixels of the photo use `cam_numpy.Explanation.box`, or upsample the
+        map first.
     threshold : float
         t, 0 <= t < 1.
     connectivity : {8, 4}
-        Whether cells that touch at a corner belong together. The paper does not say.
+        Whether cells that touch at a corner are connected (8) or not (4). The paper does not say.
     rule : {"paper", "min-max", "top-pixels"}
-        What is kept: with "paper" what exceeds ``t * M.max()``, with "min-max"
-        what exceeds ``M.min() + t * (M.max() - M.min())``, with "top-pixels" the
-        part t of all cells that is largest. The last two are there to compare.
+        What is kept: with "paper" the cells above ``t * M.max()``, with "min-max" those above
+        ``M.min() + t * (M.max() - M.min())``, with "top-pixels" the fraction t of all cells with
+        the largest values. The last two are there to compare.
 
     Returns
     -------
     box : (int, int, int, int) or None
-        (x0, y0, x1, y1), both ends included. None where nothing is kept; by the
-        paper's rule, where no cell is positive: a map that speaks against its
-        class everywhere shows no place for it.
+        (x0, y0, x1, y1), both ends included, in cells of M. None where nothing is kept; by the
+        paper's rule, where no cell is positive: such a map has evidence against its class only.
 
     Raises
     ------
@@ -52,12 +99,10 @@ def bounding_box(M, threshold=0.2, connectivity=8, rule="paper"):
 
     Notes
     -----
-    Section 3: what is above 20 % of the map's maximum (not the top 20 % of its
-    pixels) is kept, and the box covers the largest connected component. Of two
-    that are equally large it is the one that comes first in reading order. The
-    paper does not say whether upsampling comes first; so that is left to the
-    caller. The code that its authors released does something else: several
-    thresholds, and several boxes for one map.
+    Section 3: 20 % of the map's maximum, not the top 20 % of its pixels. Of two components of
+    equal size the first in reading order counts. The paper does not say whether upsampling comes
+    first, so that is left to the caller. The code that its authors released does something else:
+    several thresholds, and several boxes for one map.
 
     Examples
     --------
@@ -67,8 +112,37 @@ def bounding_box(M, threshold=0.2, connectivity=8, rule="paper"):
     >>> bounding_box(M, rule="min-max")  # the -2 lets the zeros in
     (0, 0, 1, 1)
     """
-    M = array("M", M, "H W")
-    boxes, cells, _ = component_boxes(masks_above(M, [threshold], rule), connectivity)
+    ((boxes, cells),) = boxes_above(array("M", M, "H W"), [threshold], rule, connectivity)
+    return largest_box(boxes, cells)
+
+
+def boxes_above(M, thresholds, rule="paper", connectivity=8):
+    """The boxes of all components of what a rule keeps, for each of several thresholds.
+
+    Parameters
+    ----------
+    M : (H, W) array
+        NaN where the network did not look; that is not kept.
+    thresholds : (T,) sequence of float
+    rule, connectivity : str, int
+        See `bounding_box`.
+
+    Returns
+    -------
+    found : list of T pairs
+        boxes, (n, 4) int array: (x0, y0, x1, y1), both ends included, in reading order;
+        cells, (n,) int array: how many cells each component has.
+
+    Raises
+    ------
+    ValueError
+        An option is wrong.
+    """
+    return component_boxes(masks_above(M, thresholds, rule), connectivity)
+
+
+def largest_box(boxes, cells):
+    """The box of the component with the most cells, the first of them; None where there is none."""
     return tuple(int(side) for side in boxes[cells.argmax()]) if len(boxes) else None
 
 
@@ -104,112 +178,13 @@ def masks_above(M, thresholds, rule="paper"):
         raise ValueError(f"rule is {rule!r}; it says what of a map is kept; give one of {', '.join(RULES)}")
     for t in thresholds:
         if not 0 <= t < 1:
-            raise ValueError(f"threshold is {t!r}; it is a part of the map's maximum; give 0 <= threshold < 1")
+            raise ValueError(f"threshold is {t!r}; it is a fraction of the map's maximum; give 0 <= threshold < 1")
     seen = M[~np.isnan(M)]
     if not seen.size or rule == "paper" and seen.max() <= 0:
         return np.zeros((len(thresholds), *M.shape), bool)
-    levels = RULES[rule](seen, np.asarray(thresholds)).astype(M.dtype)
+    levels = RULES[rule].level(seen, np.asarray(thresholds)).astype(M.dtype)
     with np.errstate(invalid="ignore"):  # comparing NaN, in older NumPy
         return M > levels[:, None, None]
-
-
-def component_boxes(masks, connectivity=8):
-    """The boxes of all connected components of some masks.
-
-    Parameters
-    ----------
-    masks : (T, H, W) bool array
-    connectivity : {8, 4}
-
-    Returns
-    -------
-    boxes : (n, 4) int array
-        (x0, y0, x1, y1), both ends included; the components of the first mask
-        in reading order, then those of the second ...
-    cells : (n,) int array
-        How many cells each component has.
-    of : (n,) int array
-        Which mask it belongs to.
-
-    Raises
-    ------
-    ValueError
-        connectivity is neither 8 nor 4.
-    """
-    T, H, W = masks.shape
-    # all masks in one: one above another, an empty row between
-    sheet = np.zeros((T, H + 1, W), bool)
-    sheet[:, :H] = masks
-    runs, part = connected_runs(sheet.reshape(-1, W), connectivity)
-    if not len(runs):
-        return np.empty((0, 4), int), np.empty(0, int), np.empty(0, int)
-    order = np.argsort(part, kind="stable")
-    y, start, stop = runs[order].T
-    first = np.flatnonzero(np.diff(part[order], prepend=-1))  # where each component begins
-    boxes = np.stack([
-        np.minimum.reduceat(start, first), y[first] % (H + 1),
-        np.maximum.reduceat(stop, first) - 1, np.maximum.reduceat(y, first) % (H + 1),
-    ], axis=1)
-    return boxes, np.add.reduceat(stop - start, first), y[first] // (H + 1)
-
-
-def connected_runs(mask, connectivity=8):
-    """The connected components of a mask, as runs of cells in its rows.
-
-    Parameters
-    ----------
-    mask : (H, W) bool array
-    connectivity : {8, 4}
-
-    Returns
-    -------
-    runs : (n, 3) int array
-        (y, start, stop): the cells start <= x < stop of row y, in reading order.
-    part : (n,) int array
-        Which component a run belongs to: 0, 1, ... in reading order.
-
-    Raises
-    ------
-    ValueError
-        connectivity is neither 8 nor 4.
-
-    Examples
-    --------
-    >>> runs, part = connected_runs(np.array([[1, 1, 0, 1], [0, 1, 0, 0]], bool))
-    >>> runs.tolist(), part.tolist()
-    ([[0, 0, 2], [0, 3, 4], [1, 1, 2]], [0, 1, 0])
-    """
-    if connectivity not in (4, 8):
-        raise ValueError(f"connectivity is {connectivity!r}; cells have 4 or 8 neighbours; give 4 or 8")
-    H, W = mask.shape
-    # a run starts and stops where the mask changes; with the mask laid out in one
-    # line, rows W + 2 apart, no run reaches into the next row
-    line = np.zeros((H, W + 2), bool)
-    line[:, 1:-1] = mask
-    line = line.ravel()
-    start, stop = (np.flatnonzero(line[1:] != line[:-1]) + 1).reshape(-1, 2).T
-    # the runs of the row below that a run touches are neighbours in the list, first to last
-    reach = connectivity == 8  # one cell further on both sides
-    first = np.searchsorted(stop, start + (W + 2 - reach), side="right")
-    last = np.searchsorted(start, stop + (W + 2 + reach), side="left")
-    count = np.maximum(last - first, 0)
-    above = np.repeat(np.arange(len(start)), count)
-    below = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
-    y = start // (W + 2)
-    return np.stack([y, start - y * (W + 2) - 1, stop - y * (W + 2) - 1], axis=1), _components(len(start), above, below)
-
-
-def _components(n, a, b):
-    """Number the components of n things of which a[i] and b[i] hang together."""
-    root = np.arange(n)  # of each thing the lowest one that it is known to hang together with
-    while len(a):
-        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
-        np.minimum.at(root, high, low)
-        while (root[root] != root).any():
-            root = root[root]
-        apart = root[a] != root[b]
-        a, b = a[apart], b[apart]
-    return (np.cumsum(root == np.arange(n)) - 1)[root]
 
 
 def iou(a, b):

@@ -8,53 +8,76 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._checks import array, check_scores_agree, class_indices, positive_integers, same_count
+from ._checks import array, class_indices, same_count, scores_agree
 
 
-def global_average_pool(f, how="mean"):
-    """F_k, each unit averaged over the whole map.
+def global_average_pool(f):
+    """F_k, the mean of each unit over the whole map.
 
     Parameters
     ----------
     f : (..., K, H, W) array
         Activations of the last convolutional layer.
-    how : {"mean", "sum"}
-        "mean" is what networks compute. "sum" is the paper's literal formula,
-        F_k = sum_xy f_k(x, y); the same network then has the weights w / (H W).
 
     Returns
     -------
     F : (..., K) array
-        In the units of f ("mean"), or f times cells ("sum").
+        In the units of f.
 
     Raises
     ------
     ValueError
-        f has fewer than 3 axes, an empty one, or values that are not finite;
-        `how` is something else.
+        f has fewer than 3 axes, an empty one, or values that are not finite.
 
     Notes
     -----
-    Section 2, F_k.
+    Section 2, F_k, as networks compute it. The paper writes a sum: `global_sum_pool`.
 
     Examples
     --------
     >>> f = np.array([[[1., 0], [0, 3]], [[2, 2], [0, 0]]])
     >>> global_average_pool(f)
     array([1., 1.])
-    >>> global_average_pool(f, how="sum")
+    """
+    # F_k = mean_xy f_k(x, y)
+    # how strongly unit k fires on average, wherever that is
+    return array("f", f, "K H W", batch=True).mean(axis=(-2, -1))
+
+
+def global_sum_pool(f):
+    """F_k as the paper writes it: the sum of each unit over the whole map.
+
+    Parameters
+    ----------
+    f : (..., K, H, W) array
+        Activations of the last convolutional layer.
+
+    Returns
+    -------
+    F : (..., K) array
+        In the units of f, times cells: H W times the mean.
+
+    Raises
+    ------
+    ValueError
+        f has fewer than 3 axes, an empty one, or values that are not finite.
+
+    Notes
+    -----
+    Section 2, F_k. A network that pools with the mean has the weights w / (H W) when its F_k
+    is written as a sum; then S_c = sum_xy M_c(x, y) + b_c.
+
+    Examples
+    --------
+    >>> global_sum_pool(np.array([[[1., 0], [0, 3]], [[2, 2], [0, 0]]]))
     array([4., 4.])
     """
-    f = array("f", f, "K H W", batch=True)
-    if how not in ("mean", "sum"):
-        raise ValueError(f'how is {how!r}; it says how f is pooled; give "mean" or "sum"')
-    # F_k = mean_xy f_k(x, y)
-    # how strongly unit k fires, wherever it does
-    return f.mean(axis=(-2, -1)) if how == "mean" else f.sum(axis=(-2, -1))
+    # F_k = sum_xy f_k(x, y)
+    return array("f", f, "K H W", batch=True).sum(axis=(-2, -1))
 
 
 def global_max_pool(f):
-    """F_k, each unit's single strongest value: what Section 3 compares with.
+    """F_k by max pooling, the strongest value of each unit: Section 3 compares with it.
 
     Parameters
     ----------
@@ -113,7 +136,8 @@ def class_scores(F, w, b=None):
     F, w = array("F", F, "K", batch=True), array("w", w, "C K")
     same_count("K", "units", F=F.shape[-1], w=w.shape[1])
     # S_c = sum_k w_k^c F_k + b_c
-    # the evidence of all units for class c, and how likely c is before looking
+    # the evidence of all units for class c; b_c is what it scores when no unit fires
+    # (einsum and not F @ w.T: some BLAS libraries keep cores spinning after so small a product)
     S = np.einsum("...k,ck->...c", F, w)  # (..., K), (C, K) -> (..., C)
     if b is None:
         return S
@@ -151,7 +175,7 @@ def softmax(S):
     """
     S = array("S", S, "C", batch=True)
     # P_c = exp(S_c) / sum_c exp(S_c)
-    # the largest score is taken off first: P stays the same, exp cannot overflow
+    # the maximum is subtracted first: P stays the same, exp cannot overflow
     e = np.exp(S - S.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
@@ -171,7 +195,7 @@ def class_activation_map(f, w, c):
     Returns
     -------
     M : (H, W) array, or (n, H, W)
-        In score units: its mean plus b_c is S_c. Negative where it speaks
+        In score units: its mean plus b_c is S_c. Negative where the evidence is
         against the class.
 
     Raises
@@ -233,12 +257,11 @@ def class_activation_maps(f, w):
     return np.einsum("ck,kyx->cyx", w, f, optimize=True)
 
 
-def check_scores(f, w, b, S, tolerance=1e-4, pooled="mean"):
+def check_scores(f, w, b, S, tolerance=1e-4):
     """Check the theorem S_c = mean_xy M_c(x, y) + b_c on a network's own scores.
 
-    Shapes can fit by accident and the picture still looks fine. Where the maps
-    do not add up to the scores that the network itself computed, they are not
-    class activation maps.
+    Shapes can match by accident, and the picture still looks fine. Where the maps do not add
+    up to the scores that the network itself computed, they are not class activation maps.
 
     Parameters
     ----------
@@ -251,31 +274,24 @@ def check_scores(f, w, b, S, tolerance=1e-4, pooled="mean"):
     S : (C,) array
         The network's own scores, before the softmax.
     tolerance : float
-        The largest error allowed, as a part of the largest ``|S_c|``. Networks
-        compute in float32, hence 1e-4.
-    pooled : {"mean", "rectified", "max"}
-        How the network pools. "rectified": a ReLU stands between the map and the
-        pooling, as in SqueezeNet; then the theorem is
-        S_c = mean_xy max(0, M_c(x, y) + b_c). "max": it is
-        S_c = sum_k w_k^c max_xy f_k(x, y) + b_c. With these two a map is only
-        approximately what its class was scored by.
+        The largest error allowed for class c, as a fraction of ``|w_c| |F| + |b_c|``, the
+        largest score that its weights and these activations could give. Networks compute in
+        float32, hence 1e-4.
 
     Returns
     -------
     error : float
-        The largest difference over all classes, in score units:
-        ``max_c |mean M_c + b_c - S_c|`` for the mean.
+        The largest difference over all classes, in score units: ``max_c |mean M_c + b_c - S_c|``.
 
     Raises
     ------
     ValueError
-        The error is larger than allowed, or a shape or a value is wrong, or
-        `pooled` is something else.
+        The error is larger than allowed, or a shape or a value is wrong.
 
     Notes
     -----
-    Eq. 1, S_c = sum_xy sum_k w_k^c f_k(x, y), for networks that pool with the
-    mean and have a bias.
+    Eq. 1, S_c = sum_xy sum_k w_k^c f_k(x, y), for networks that pool with the mean and have a
+    bias. The heads of `forms` that pool in another way each have a ``check`` of their own.
 
     Examples
     --------
@@ -284,97 +300,8 @@ def check_scores(f, w, b, S, tolerance=1e-4, pooled="mean"):
     >>> check_scores(f, w, None, [1., 1., 1.])
     0.0
     """
-    S, w = array("S", S, "C"), array("w", w, "C K")
-    b = np.zeros_like(S) if b is None else array("b", b, "C")
-    same_count("C", "classes", w=len(w), b=len(b), S=len(S))
-    if pooled == "max":
-        # S_c = sum_k w_k^c max_xy f_k(x, y) + b_c
-        # each unit speaks from its own strongest place; no map adds up to that
-        computed, formula = class_scores(global_max_pool(f), w, b), "sum_k w_k^c max f_k + b_c"
-    elif pooled == "rectified":
-        # S_c = mean_xy max(0, M_c(x, y) + b_c)
-        M = class_activation_maps(f, w) + b[:, None, None]
-        computed, formula = np.maximum(M, 0).mean(axis=(1, 2)), "mean max(0, M_c + b_c)"
-    elif pooled == "mean":
-        # S_c = mean_xy M_c(x, y) + b_c                                   (Eq. 1)
-        # a score is what its map says, on the average, and a bias. The sums over k and
-        # over x, y may change places, as in Eq. 1: so the maps of all classes are
-        # checked without being made
-        computed, formula = class_scores(global_average_pool(f), w, b), "mean M_c + b_c"
-    else:
-        raise ValueError(f'pooled is {pooled!r}; it says how the network pools; give "mean", "rectified" or "max"')
-    return check_scores_agree(formula, computed, S, tolerance)
-
-
-def upsample(M, size):
-    """Enlarge maps: bilinear, half-pixel centres.
-
-    Each cell of the map covers an equal part of the picture and its value holds
-    at the centre of that part; beyond the outermost centres the value stays.
-
-    Parameters
-    ----------
-    M : (..., H, W) array
-        One map, or a stack.
-    size : (int, int)
-        (height, width) wanted, in pixels.
-
-    Returns
-    -------
-    M : (..., height, width) array
-        In the same units, never outside the range of M.
-
-    Raises
-    ------
-    ValueError
-        M has fewer than 2 axes, an empty one, or values that are not finite;
-        `size` is not a pair of positive integers.
-
-    Notes
-    -----
-    The paper names no method. This is the bilinear interpolation that torch
-    calls ``align_corners=False``. To a smaller size it picks values and does not
-    average them.
-
-    Examples
-    --------
-    >>> upsample(np.array([[0., 4.]]), (1, 4))
-    array([[0., 1., 3., 4.]])
-    """
-    M = array("M", M, "H W", batch=True)
-    height, width = positive_integers("size", size, "(height, width)")
-    rows = interpolation(_centres(height, M.shape[-2]), M.shape[-2]).astype(M.dtype)
-    columns = interpolation(_centres(width, M.shape[-1]), M.shape[-1]).astype(M.dtype)
-    return rows @ M @ columns.T  # (height, H), (..., H, W), (W, width)
-
-
-def _centres(pixels, cells):
-    """Where the centres of `pixels` lie, in cells: the first cell's centre is 0."""
-    return (np.arange(pixels) + 0.5) * cells / pixels - 0.5
-
-
-def interpolation(position, cells):
-    """The matrix that interpolates linearly between neighbouring cells.
-
-    Parameters
-    ----------
-    position : (n,) float array
-        Where to interpolate; cell i has its centre at i.
-    cells : int
-        How many cells there are.
-
-    Returns
-    -------
-    A : (n, cells) float array
-        Each row has at most two weights, of sum 1: A @ values.
-
-    Examples
-    --------
-    >>> interpolation(np.array([-0.5, 0.25, 1.]), 2)
-    array([[1.  , 0.  ],
-           [0.75, 0.25],
-           [0.  , 1.  ]])
-    """
-    position = np.clip(position, 0, cells - 1)
-    distance = np.abs(position[:, None] - np.arange(cells))
-    return np.maximum(0, 1 - distance)  # a tent over each cell
+    # S_c = mean_xy M_c(x, y) + b_c                                       (Eq. 1)
+    # a score is the mean of its map, and a bias. The sums over k and over x, y may change
+    # places, as in Eq. 1: the maps of all classes are checked without being made
+    F = global_average_pool(f)
+    return scores_agree("mean M_c + b_c", class_scores(F, w, b), F, w, b, S, tolerance)

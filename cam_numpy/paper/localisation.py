@@ -2,7 +2,7 @@
 
 One picture is measured into one row of numbers (`measure`), many rows into the
 error measures of the paper and of later benchmarks (`summarise`). No network and
-no file is needed here: what comes in is a map, true boxes and a rank.
+no file is needed here: what comes in are boxes and numbers.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .boxes import component_boxes, iou, masks_above
+from .boxes import iou
 
-THRESHOLD = 0.2  # the paper's
+RIGHT = 0.5  # the IoU from which a box counts as right
 CURVE = np.arange(20) / 20  # thresholds t = 0, 0.05 ... 0.95 of the curve
 DELTAS = (0.3, 0.5, 0.7)  # the overlaps that MaxBoxAccV2 asks for
-LONGEST = 224  # pixels of the long side on which boxes are looked for
 CENTRE = 0.8  # of each side: the centre box
 
 ROW = np.dtype([
     ("picture", np.int32),  # its number in the data set
-    ("rank", np.int32),  # how many classes come before the true one; of equal scores the first
+    ("rank", np.int32),  # how many classes come before the true one; ties go to the lower index
     ("known", np.float32),  # IoU of the true class's box, at the threshold reported
     ("largest", np.float32, CURVE.shape),  # the same, at each threshold of the curve
     ("any", np.float32, CURVE.shape),  # IoU of the best of all components' boxes, likewise
@@ -30,92 +29,33 @@ ROW = np.dtype([
 ])
 
 
-def photo_boxes(M, view, thresholds, rule="paper"):
-    """All boxes of a map at several thresholds, in the photo's pixels.
-
-    The map is laid onto the photo first, at its own size, or, where that is
-    larger, at 224 pixels on the long side; boxes are found there.
+def measure(found, true_boxes, size):
+    """What one picture says of the map of its true class: a row, without picture and rank.
 
     Parameters
     ----------
-    M : (H, W) array
-    view : View
-        Which part of the photo the map covers.
-    thresholds : (T,) sequence of float
-    rule : str
-        See `bounding_box`.
-
-    Returns
-    -------
-    boxes : (n, 4) int array
-        (x0, y0, x1, y1), both ends included.
-    cells : (n,) int array
-        The size of each component.
-    of : (n,) int array
-        Which threshold it belongs to.
-    """
-    shrink = max(1, max(view.photo) / LONGEST)
-    grid = tuple(max(1, round(side / shrink)) for side in view.photo)
-    boxes, cells, of = component_boxes(masks_above(view.lay(M, grid), thresholds, rule))
-    if grid != view.photo:
-        pixel = np.array([*view.photo, *view.photo]) / [*grid, *grid]
-        boxes = boxes + [0, 0, 1, 1]  # from the first and last cell to the edges
-        boxes = np.rint(boxes * pixel).astype(int) - [0, 0, 1, 1]
-        left, top, right, bottom = view.box  # a cell at its rim reaches out of it
-        first, last = np.floor([left, top]).astype(int), np.ceil([right, bottom]).astype(int) - 1
-        boxes = np.clip(boxes, [*first, *first], [*last, *last])
-    return boxes, cells, of
-
-
-def photo_box(M, view, threshold=THRESHOLD, rule="paper"):
-    """The box of the largest component in the photo's pixels, or None where there is none.
-
-    Parameters
-    ----------
-    M : (H, W) array
-    view : View
-    threshold : float
-    rule : str
-        See `bounding_box`.
-
-    Returns
-    -------
-    box : (int, int, int, int) or None
-    """
-    boxes, cells, _ = photo_boxes(M, view, [threshold], rule)
-    return tuple(int(side) for side in boxes[cells.argmax()]) if len(boxes) else None
-
-
-def measure(M, view, true_boxes, threshold=THRESHOLD, rule="paper"):
-    """What one picture says of a map of its true class: a row, less picture and rank.
-
-    Parameters
-    ----------
-    M : (H, W) array
-        The map of the true class.
-    view : View
+    found : list of 1 + T pairs (boxes, cells)
+        The components of the map in the photo's pixels, as `boxes_above` gives them: first at
+        the threshold that is reported, then at each threshold of CURVE.
     true_boxes : (B, 4) array of int
         B >= 1; the best overlap with any of them counts.
-    threshold : float
-        Of the box that is reported as "known".
-    rule : str
-        See `bounding_box`.
+    size : (int, int)
+        (width, height) of the photo.
 
     Returns
     -------
     row : () array of dtype ROW
     """
+    def overlap(boxes):  # with the true box that fits best
+        return iou(np.asarray(boxes)[:, None], true_boxes[None]).max(axis=1)  # (n, 4), (B, 4) -> (n,)
+
     row, true_boxes = np.zeros((), ROW), np.asarray(true_boxes)
-    boxes, cells, of = photo_boxes(M, view, [threshold, *CURVE], rule)
-    compared = np.concatenate([boxes, [whole_image(view.photo), centre_box(view.photo)]])
-    overlap = iou(compared[:, None], true_boxes[None]).max(axis=1)  # (n + 2, 4), (B, 4) -> (n + 2,)
-    row["whole"], row["centre"] = overlap[-2:]
-    # no box at a threshold leaves the IoU at 0
-    largest, best = np.zeros(1 + len(CURVE)), np.zeros(1 + len(CURVE))
-    np.maximum.at(best, of, overlap[:-2])
-    first = np.lexsort((-cells, of))  # of each threshold the largest component comes first
-    which, position = np.unique(of[first], return_index=True)
-    largest[which] = overlap[first[position]]
+    row["whole"], row["centre"] = overlap([whole_image(size), centre_box(size)])
+    largest, best = np.zeros(len(found)), np.zeros(len(found))  # 0 where there is no box
+    for i, (boxes, cells) in enumerate(found):
+        if len(boxes):
+            of_each = overlap(boxes)
+            largest[i], best[i] = of_each[cells.argmax()], of_each.max()
     row["known"], row["largest"], row["any"] = largest[0], largest[1:], best[1:]
     return row
 
@@ -182,8 +122,8 @@ def summarise(rows):
     Notes
     -----
     Section 3.2 and the ILSVRC benchmark: the error of a picture with k guesses is
-    min_j max(d_j, f_j), d_j = 0 where guess j is the true class, f_j = 0 where
-    its box overlaps a true box by IoU >= 0.5. One class is true, so the guess
+    min_j max(d_j, m_j): d_j = 0 where guess j is the true class, m_j = 0 where its box overlaps
+    a true box by IoU >= 0.5 (the benchmark's f_j; here f is taken). One class is true, so the guess
     that counts is the true class's, if it is among the k, and its box is that of
     the true class's map.
 
@@ -193,7 +133,7 @@ def summarise(rows):
     each half of the pictures (every other one) and reported on the other half.
     """
     first, five = rows["rank"] < 1, rows["rank"] < 5
-    located = {name: rows[name] >= 0.5 for name in ("known", "whole", "centre")}
+    located = {name: rows[name] >= RIGHT for name in ("known", "whole", "centre")}
     measures = [
         _share("top1_classification_error", "classification error, top-1",
                "the true class does not have the highest score", ~first),
@@ -208,7 +148,7 @@ def summarise(rows):
         _share("gt_known", "GT-known localisation",
                "the box of the true class's map has IoU >= 0.5 with a true box", *located.values()),
     ]
-    hits, chosen = _chosen_on_the_other_half(rows["largest"] >= 0.5)
+    hits, chosen = _chosen_on_the_other_half(rows["largest"] >= RIGHT)
     measures.append(_share("max_box_acc", "MaxBoxAcc",
                            "GT-known at the threshold that is best on the other half of the pictures",
                            hits, located["whole"], located["centre"], thresholds=chosen))
@@ -282,5 +222,5 @@ def curve(rows):
         box has IoU >= 0.5; "any 0.3", "any 0.5" and "any 0.7", the same for the
         best component and each IoU of MaxBoxAccV2.
     """
-    table = {"threshold": CURVE, "largest": (rows["largest"] >= 0.5).mean(axis=0)}
+    table = {"threshold": CURVE, "largest": (rows["largest"] >= RIGHT).mean(axis=0)}
     return {**table, **{f"any {delta}": (rows["any"] >= delta).mean(axis=0) for delta in DELTAS}}

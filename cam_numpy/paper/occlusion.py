@@ -1,70 +1,71 @@
-"""What the paper compares with: cover a part of the photo, and see what the score loses.
+"""What the paper compares with (Section 1): cover a place of the photo, and see what the score loses.
 
-M. Zeiler, R. Fergus: "Visualizing and Understanding Convolutional Networks", ECCV
-2014. One forward pass for each place of the map; CAM needs one in all.
+M. Zeiler, R. Fergus: "Visualizing and Understanding Convolutional Networks", ECCV 2014. It takes
+one forward pass for each place of the map; a class activation map takes one in all.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
-from ..image.photo import read_photo
+from ._checks import positive_integer
 
 PATCH = 1 / 3  # of the input's short side
 
 
-def occlusion_map(photo, network, c, patch=None):
+def occlude(scores, x, c, cells, patch=None):
     """How much the score of class c drops when a grey patch covers a place.
 
     Parameters
     ----------
-    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array
-    network : Network
-        From `load`.
+    scores : callable
+        From an input (3, h, w) to S (C,): a network, or anything else that scores.
+    x : (3, h, w) array
+        An input whose mean colour is 0, as networks want it.
     c : int
         A class.
+    cells : (int, int)
+        (H, W), the cells of the map.
     patch : int, optional
-        Side of the patch in pixels of the network's input; by default a third of
-        the input's short side.
+        Side of the patch in pixels of x; by default a third of its short side.
 
     Returns
     -------
     M : (H, W) float32 array
-        The cells are those of the class activation map. M[y, x] is S_c less the
-        S_c with the patch over cell (y, x), in score units: positive where the
-        photo speaks for the class.
+        M[y, x] is S_c minus the S_c with the patch over cell (y, x), in score units: positive
+        where there is evidence for the class.
 
     Raises
     ------
-    InputError
-        The photo cannot be read, there is no such class, or `patch` is not a
-        positive number of pixels.
+    ValueError
+        `patch` is not a positive integer.
 
     Notes
     -----
-    Zeiler and Fergus, section 4.2; they look at P_c, here it is S_c, so that the
-    map has the units of Eq. 2. It takes 1 + H W forward passes.
+    Zeiler and Fergus, section 4.2. They look at P_c; here it is S_c, so that the map has the
+    units of Eq. 2. It takes 1 + H W forward passes.
+
+    Examples
+    --------
+    A network that scores the sum of a 2 x 2 input:
+
+    >>> x = np.array([[[1., 0.], [0., 3.]]])
+    >>> occlude(lambda x: x.sum(axis=(1, 2)), x, 0, (2, 2), patch=1)
+    array([[1., 0.],
+           [0., 3.]], dtype=float32)
     """
-    x, _ = network.preprocessing(read_photo(photo))
-    f, S = network.run(x)
-    if not 0 <= c < len(S):
-        raise InputError(f"c is class {c}, the network has C={len(S)} classes; give 0 <= c < {len(S)}")
-    h, w = x.shape[1:]
-    patch = max(1, round(PATCH * min(h, w))) if patch is None else patch
-    if patch < 1:
-        raise InputError(f"patch is {patch} pixels; it covers a part of the input; give 1 or more")
-    H, W = f.shape[1:]
-    M = np.empty((H, W), np.float32)
+    (h, w), (H, W) = x.shape[1:], cells
+    patch = max(1, round(PATCH * min(h, w))) if patch is None else positive_integer("patch", patch)
+    S_c, M = scores(x)[c], np.empty((H, W), np.float32)
     for i in range(H):
         for j in range(W):
             covered = x.copy()
             covered[:, _around(i, H, h, patch), _around(j, W, w, patch)] = 0  # the mean colour
-            M[i, j] = S[c] - network.run(covered)[1][c]
+            M[i, j] = S_c - scores(covered)[c]
     return M
 
 
 def _around(cell, cells, pixels, patch):
-    """The pixels that a patch covers whose middle is that of a cell."""
+    """The pixels covered by a patch whose centre is that of a cell."""
     start = round((cell + 0.5) * pixels / cells - patch / 2)
-    return slice(max(0, start), start + patch)
+    return slice(max(0, start), max(0, start + patch))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from ..network.classes import short_name
-from .colours import overlay, palette, remark, scale_of
 from ..output import PNG_LEVEL
+from .colours import overlay, palette, remark, scale_of
+from .text import cut
 
 DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
@@ -75,7 +75,7 @@ class Layout:
         return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
-def draw(explanation, chosen, path, name="", colors="inferno", boxes=None, true_boxes=()):
+def draw(explanation, chosen, colors="inferno", boxes=None, true_boxes=()):
     """Draw the photo and the maps of some classes, on one common scale.
 
     Parameters
@@ -83,45 +83,50 @@ def draw(explanation, chosen, path, name="", colors="inferno", boxes=None, true_
     explanation : Explanation
     chosen : list of int
         The classes, in the order of the panels.
-    path : path
-        The PNG to write.
-    name : str
-        What the photo is called.
     colors : {"inferno", "jet", "diverging"}
     boxes : list, optional
         The box of each class in the photo's pixels (x0, y0, x1, y1), or None.
     true_boxes : list
         Likewise, to be drawn on every panel.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
     """
-    layout = Layout.best(len(chosen) + 1, explanation.photo.size)
+    e = explanation
+    layout = Layout.best(len(chosen) + 1, e.photo.size)
     figure = blank(layout.size)
 
     def axes(place):
         width, height = layout.size
         return figure.add_axes((place[0] / width, place[1] / height, place[2] / width, place[3] / height))
 
-    pixels = tuple(max(1, round(side * DPI)) for side in layout.panel)
-    photo = explanation.photo.resize(pixels, Image.Resampling.BILINEAR)
+    width, height = pixels = tuple(max(1, round(side * DPI)) for side in layout.panel)
+    photo = e.photo.resize(pixels, Image.Resampling.BILINEAR)
     letters = int(layout.room / 0.085)
-    seen = "the network sees all of it" if explanation.view.whole else "grey: not seen by the network"
-    scale_of_box = np.array([*pixels, *pixels]) / [*explanation.photo.size, *explanation.photo.size]
+    seen = "the network sees all of it" if e.view.whole else "grey: not seen by the network"
+    scale_of_box = np.array([*pixels, *pixels]) / [*e.photo.size, *e.photo.size]
 
     def panel(i, picture, *texts, box=None, **options):
         place = axes(layout.place(i))
         _panel(place, picture, *texts, **options)
         draw_boxes(place, box, true_boxes, scale_of_box)
 
-    panel(0, photo, _cut(name or "photo", letters), seen, color=FAINT)
+    panel(0, photo, cut(e.name, letters), seen, color=FAINT)
 
-    maps = explanation.M(chosen)
+    maps = e.M(chosen)
     scale = scale_of(maps, colors)
-    for i, (c, M) in enumerate(zip(chosen, maps), 1):
-        picture = overlay(photo, explanation.view.lay(M, pixels), scale, colors)
-        numbers = f"$P_c$ = {explanation.P[c]:.1%}   $S_c$ = {explanation.S[c]:.2f}"
-        panel(i, picture, _cut(short_name(explanation.classes[c]), letters), numbers, remark(M),
-              box=boxes[i - 1] if boxes else None)
+    for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
+        picture = overlay(photo, e.view.lay(M, width=width, height=height), scale, colors)
+        numbers = f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
+        panel(i, picture, cut(e.class_name(c), letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
     _scale_bar(axes(layout.bar()), scale, colors)
-    figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(explanation), color=FAINT, fontsize=8.5)
+    figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(e), color=FAINT, fontsize=8.5)
+    return figure
+
+
+def save(figure, path):
+    """Write a figure as a PNG file."""
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
 
 
@@ -131,24 +136,24 @@ def blank(size):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    class Shown(Figure):
+        """A figure that Jupyter shows although pyplot does not know it."""
+
+        def _repr_png_(self):
+            png = io.BytesIO()
+            save(self, png)
+            return png.getvalue()
+
+    figure = Shown(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _cut(text, letters):
-    return textwrap.shorten(text, letters, placeholder="…") if " " in text else text[:letters]
-
-
-def _footer(explanation):
-    K, H, W = explanation.f.shape
-    text = f"{explanation.model}: $f$ is {K} x {H} x {W}.   "
-    if explanation.form.pooled == "rectified":
-        return text + "Approximate: $S_c$ = mean max(0, $M_c$ + $b_c$)"
-    if explanation.form.pooled == "max":
-        return text + r"Approximate: $S_c$ = $\sum_k w_k^c$ max $f_k$ + $b_c$, to which no map adds up"
-    return text + (f"$S_c$ = mean $M_c$ + $b_c$ holds for all {len(explanation.S)} classes, "
-                   f"to {explanation.max_abs_error:.0e}")
+def _footer(e):
+    K, H, W = e.f.shape
+    approximate = "" if e.form.verdict == "exact" else "; the maps are approximate"
+    return (f"{e.model}: f is {K} x {H} x {W}.   {e.form.scoring if approximate else 'S_c = mean M_c + b_c'} "
+            f"holds for all {len(e.S)} classes, to {e.max_abs_error:.0e}{approximate}")
 
 
 def _panel(axes, picture, title, numbers, note="", color=INK):

@@ -1,0 +1,155 @@
+"""The ways from f to S that a class activation map can explain, one object each.
+
+=============  ==================================  =================================================
+name           S_c                                 networks
+=============  ==================================  =================================================
+gap            mean_xy M_c(x, y) + b_c             ResNet, DenseNet, GoogLeNet, MobileNetV2 ...
+nin            the same                            Network in Network: the linear layer comes first,
+                                                   as a 1x1 convolution, and its output is pooled
+squeezenet     mean_xy max(0, M_c(x, y) + b_c)     SqueezeNet: a ReLU stands before the pooling
+gmp            sum_k w_k^c max_xy f_k(x, y) + b_c  global max pooling, which Section 3 compares with
+=============  ==================================  =================================================
+
+A form pools (`Form.pool`), scores (`Form.scores`), checks its identity on a network's own scores
+(`Form.check`), lists what a score consists of (`Form.terms`) and says what the map means
+(`Form.meaning`). A new kind of head is one more class here, and its name in `FORMS`; no other
+module asks how a network pools.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._checks import scores_agree
+from .cam import class_activation_maps, class_scores, global_average_pool, global_max_pool
+
+
+class Form:
+    """Global average pooling, then one linear layer: the paper's own form, and what the others share.
+
+    Attributes
+    ----------
+    name : str
+    verdict : {"exact", "approximate"}
+        Whether the mean of the map, and the bias, are all of the score. The identity itself holds
+        for every form: an approximate *map* shows more, or less, than the score counted.
+    identity : str
+        What `check` compares with the network's own scores.
+    pooling, scoring : str
+        The formulas of F_k and of S_c.
+    formula : str
+        The right side of the identity, short.
+    meaning : str
+        What the map says about the score, in one sentence.
+    """
+
+    name = "gap"
+    verdict = "exact"
+    pooling = "F_k = mean_xy f_k(x, y)"
+    scoring = "S_c = sum_k w_k^c F_k + b_c"
+    identity = "S_c = mean_xy M_c(x, y) + b_c"
+    formula = "mean M_c + b_c"
+    meaning = "The mean of each map, plus the bias, is the score: the map shows all that the score counted."
+
+    def __repr__(self):
+        return f"<Form {self.name}: {self.identity}>"
+
+    def pool(self, f):
+        """F (..., K) of f (..., K, H, W), the way this head pools."""
+        return global_average_pool(f)
+
+    def scores(self, f, w, b=None):
+        """S (C,) of f (K, H, W), w (C, K) and b (C,), the way this head scores."""
+        return class_scores(self.pool(f), w, b)
+
+    def check(self, f, w, b, S, tolerance=1e-4):
+        """Check `identity` on a network's own scores.
+
+        Parameters and errors are those of `cam_numpy.check_scores`.
+
+        Returns
+        -------
+        error : float
+            The largest difference over all classes, in score units.
+        """
+        return scores_agree(self.formula, self.scores(f, w, b), self.pool(f), w, b, S, tolerance)
+
+    def terms(self, M, F, w_c, b_c):
+        """What the score of one class consists of.
+
+        Parameters
+        ----------
+        M : (H, W) array
+            Its map.
+        F : (K,) array
+        w_c : (K,) array
+            Its weights.
+        b_c : float
+            Its bias.
+
+        Returns
+        -------
+        terms : dict of str to float
+            They add up to S_c; the first is what the units contribute.
+        """
+        return {"mean M_c": M.mean(), "b_c": b_c}
+
+    def beside(self, M):
+        """What a reader should compare the score with: more numbers about the map, by name."""
+        return {}
+
+
+class NetworkInNetwork(Form):
+    """A 1x1 convolution with one channel per class, then global average pooling.
+
+    Pooling and a linear layer commute, so this is the same network written the other way round.
+    What the convolution itself outputs is M_c + b_c.
+    """
+
+    name = "nin"
+
+
+class RectifiedAverage(Form):
+    """A 1x1 convolution, a ReLU, then global average pooling: SqueezeNet."""
+
+    name = "squeezenet"
+    verdict = "approximate"
+    scoring = "S_c = mean max(0, M_c + b_c)"
+    identity = "S_c = mean_xy max(0, M_c(x, y) + b_c)"
+    formula = "mean max(0, M_c + b_c)"
+    meaning = ("The ReLU before the pooling discards evidence against a class, place by place: "
+               "the map shows it, the score never counted it.")
+
+    def scores(self, f, w, b=None):
+        M = class_activation_maps(f, w) + (0 if b is None else np.asarray(b)[:, None, None])
+        # S_c = mean_xy max(0, M_c(x, y) + b_c)
+        return np.maximum(M, 0).mean(axis=(1, 2))
+
+    def terms(self, M, F, w_c, b_c):
+        # max(0, x) = x + max(0, -x): what the ReLU discards is added to the score
+        return {"mean M_c": M.mean(), "b_c": b_c, "ReLU": np.maximum(-(M + b_c), 0).mean()}
+
+
+class Maximum(Form):
+    """Global max pooling, then one linear layer: GoogLeNet-GMP of Section 3."""
+
+    name = "gmp"
+    verdict = "approximate"
+    pooling = "F_k = max_xy f_k(x, y)"
+    identity = "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c"
+    formula = "sum_k w_k^c max f_k + b_c"
+    meaning = ("A score counts each unit once, where it is strongest; a map shows it wherever it fires. "
+               "Therefore no map adds up to its score, and the paper pools with the average.")
+
+    def pool(self, f):
+        return global_max_pool(f)
+
+    def terms(self, M, F, w_c, b_c):
+        return {"sum w F": np.dot(w_c, F), "b_c": b_c}
+
+    def beside(self, M):
+        return {"mean M_c": M.mean(), "max M_c": M.max()}
+
+
+GAP, NIN, SQUEEZENET, GMP = Form(), NetworkInNetwork(), RectifiedAverage(), Maximum()
+FORMS = {form.name: form for form in (GAP, NIN, SQUEEZENET, GMP)}

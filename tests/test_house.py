@@ -1,0 +1,49 @@
+"""The house: imports run one way, and the paper needs NumPy alone."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "cam_numpy"
+# what each room may import of the others; errors and output are open to all but the paper
+MAY_IMPORT = {
+    "paper": set(),
+    "image": {"paper"},
+    "network": {"paper", "image"},
+    "show": {"paper", "image"},
+    "explanation": {"paper", "image", "network", "show"},
+    "evaluation": {"paper", "image", "network", "show", "explanation"},
+    "commands": {"paper", "image", "network", "show", "explanation", "evaluation"},
+}
+
+
+def imports(path):
+    """(the package imported, the room of cam_numpy) of each import in a file, one of them None."""
+    depth = len(path.relative_to(ROOT).parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0], None
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            yield from ((None, name.split(".")[0]) for name in ([node.module] if node.module else
+                                                                [alias.name for alias in node.names]))
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_run_one_way(room):
+    for path in [*(ROOT / room).rglob("*.py"), *ROOT.glob(f"{room}.py")]:
+        rooms = {found for _, found in imports(path) if found}
+        allowed = MAY_IMPORT[room] | ({"errors", "output"} if room != "paper" else set())
+        assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {sorted(rooms - allowed)}"
+
+
+def test_the_paper_needs_numpy_alone_and_one_folder_knows_onnxruntime():
+    for path in ROOT.rglob("*.py"):
+        packages = {found for found, _ in imports(path) if found} - set(sys.stdlib_module_names)
+        if path.parent.name == "paper":
+            assert packages <= {"numpy"}, path.name
+        assert packages <= {"numpy", "PIL", "matplotlib", "onnxruntime"}, path.name
+        assert "onnxruntime" not in packages or path.parent.name == "network", path.name
