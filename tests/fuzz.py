@@ -17,8 +17,8 @@ from pathlib import Path
 import onnx
 
 from cam_numpy import load
-from cam_numpy.network import onnx_writer
 from cam_numpy.errors import Assumed, InputError
+from cam_numpy.network import onnx_writer
 from tests import networks
 from tests.networks import BODY, GAP, GEMM
 

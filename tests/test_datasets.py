@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_numpy.evaluation.datasets import Case, open_dataset
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation.datasets import Case, open_dataset
 from tests.conftest import scene
 
 A, B = "n00000002", "n00000001"  # not in the order of the alphabet

@@ -18,12 +18,19 @@ from pathlib import Path
 
 import pytest
 
-from cam_numpy.network import catalogue
-from cam_numpy.network import download
-from cam_numpy.network.catalogue import LABELS, MODELS, cache_folder, check_labels, find_model, is_fetched, local_path
+from cam_numpy.errors import InputError
+from cam_numpy.network import catalogue, download
+from cam_numpy.network.catalogue import (
+    LABELS,
+    MODELS,
+    cache_folder,
+    check_labels,
+    find_model,
+    is_fetched,
+    local_path,
+)
 from cam_numpy.network.classes import read_labels
 from cam_numpy.network.download import fetch_file, fetch_url
-from cam_numpy.errors import InputError
 
 DATA = random.Random(0).randbytes(200_001)  # four pieces, none like another
 SIZE, SHA256 = len(DATA), hashlib.sha256(DATA).hexdigest()

@@ -7,7 +7,7 @@ import threading
 import time
 import tracemalloc
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,10 +16,10 @@ from PIL import Image
 
 from cam_numpy import load
 from cam_numpy.__main__ import main
-from cam_numpy.paper.boxes import RULES
-from cam_numpy.evaluation.datasets import CSV, Case, open_dataset
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation.datasets import CSV, Case, open_dataset
 from cam_numpy.evaluation.run import evaluate
+from cam_numpy.paper.boxes import RULES
 from cam_numpy.paper.localisation import ROW
 from tests import loops, measures, networks
 from tests.conftest import scene
@@ -46,12 +46,12 @@ class Told:
     def size(self):
         return self.pixels.shape[1], self.pixels.shape[0]
 
-    @lru_cache(maxsize=None)
+    @cache
     def boxes(self, c, rule, t):
         """(cells, box) of each component of the map of class c."""
         return measures.boxes_of(self.shown[c], self.size, t, rule)
 
-    @lru_cache(maxsize=None)
+    @cache
     def row(self, rule, t):
         """(rank, known, largest, any, whole, centre)."""
         found, truth = [self.boxes(self.c, rule, t) for t in measures.CURVE], self.truth

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from cam_numpy.network import catalogue
-from cam_numpy.network import download
 from cam_numpy.__main__ import main
-from cam_numpy.network.catalogue import MODELS
 from cam_numpy.errors import InputError
+from cam_numpy.network import catalogue, download
+from cam_numpy.network.catalogue import MODELS
 from tests import networks
 
 

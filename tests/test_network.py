@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cam_numpy import check_scores, class_scores, explain, global_average_pool, load
-from cam_numpy.errors import InputError, CamNotApplicable
+from cam_numpy.errors import CamNotApplicable, InputError
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K

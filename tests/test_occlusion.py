@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from cam_numpy import load, occlusion_map
-from cam_numpy.evaluation.datasets import Case
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation.datasets import Case
 from cam_numpy.evaluation.run import evaluate
 from cam_numpy.paper.localisation import CURVE, measure
 from tests.conftest import scene

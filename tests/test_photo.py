@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_numpy.image import photo
 from cam_numpy.errors import InputError
+from cam_numpy.image import photo
 from cam_numpy.image.photo import read_photo
 from tests.conftest import scene
 

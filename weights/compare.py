@@ -12,12 +12,12 @@ import time
 import numpy as np
 
 from cam_numpy import class_activation_map, load, occlusion_map
-from cam_numpy.paper.boxes import RULES
-from cam_numpy.evaluation.datasets import open_dataset
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation.datasets import open_dataset
 from cam_numpy.evaluation.run import evaluate
-from cam_numpy.paper.localisation import summarise
 from cam_numpy.network.network import SHIPPED
+from cam_numpy.paper.boxes import RULES
+from cam_numpy.paper.localisation import summarise
 
 # Tables 1 and 2 of the paper, ILSVRC validation: GoogLeNet-GAP and GoogLeNet-GMP
 PAPER = {

@@ -13,14 +13,14 @@ import sys
 import numpy as np
 
 from cam_numpy import explain, load
-from cam_numpy.network.classes import find_class, short_name
 from cam_numpy.errors import InputError
-from cam_numpy.show.figure import DPI, FAINT, INK, blank, draw_boxes
-from cam_numpy.show.colours import overlay, scale_of
-from cam_numpy.paper.localisation import photo_box
+from cam_numpy.image.photo import read_photo
+from cam_numpy.network.classes import find_class, short_name
 from cam_numpy.network.network import SHIPPED
 from cam_numpy.output import whole_file
-from cam_numpy.image.photo import read_photo
+from cam_numpy.paper.localisation import photo_box
+from cam_numpy.show.colours import overlay, scale_of
+from cam_numpy.show.figure import DPI, FAINT, INK, blank, draw_boxes
 
 TALL = 2.3  # inches of a photo
 UNITS = 10

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cam_numpy.evaluation import datasets
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation import datasets
 from cam_numpy.image.photo import read_photo
 
 

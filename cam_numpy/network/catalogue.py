@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .classes import read_labels
 from ..errors import InputError
+from .classes import read_labels
 
 MIRRORS = (
     "https://huggingface.co/onnxmodelzoo/{stem}/resolve/main/{stem}.onnx",
