@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from cam_numpy import class_activation_map, load, occlusion_map
+from cam_numpy.commands.progress import Progress
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation.datasets import open_dataset
 from cam_numpy.evaluation.run import evaluate
@@ -48,19 +49,11 @@ def main(arguments=None):
 
 
 def _measured(dataset, network, **options):
-    evaluation = evaluate(dataset, network, progress=_progress(network.name), **options)
+    line = Progress(f"pictures by {network.name}")
+    evaluation = evaluate(dataset, network, progress=lambda done: line(done.done, done.total), **options)
     if evaluation.partial or evaluation.failures:
         sys.exit(f"only {len(evaluation.rows)} of {evaluation.total} pictures were measured")
     return evaluation
-
-
-def _progress(name):
-    def progress(evaluation):
-        if evaluation.done % 50 == 0 or evaluation.done == evaluation.total:
-            print(f"\r{name}: {evaluation.done} of {evaluation.total} ", file=sys.stderr, flush=True,
-                  end="\n" if evaluation.done == evaluation.total else "")
-
-    return progress
 
 
 def _poolings(gap, gmp):

@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import torch
 
-from cam_numpy import class_scores, global_average_pool, global_max_pool
 from cam_numpy.network.network import Network
 from cam_numpy.output import whole_file
 
@@ -96,8 +95,7 @@ def _compare(network, exported):
     for height, width in ((6 * STRIDE, 9 * STRIDE), (12 * STRIDE, 5 * STRIDE)):
         x = torch.randn(1, 3, height, width, generator=generator)
         f, S = exported.run(x[0].numpy())
-        F = global_max_pool(f) if exported.form.pooled == "max" else global_average_pool(f)
-        by_equations = class_scores(F, exported.w, exported.b)
+        by_equations = exported.form.scores(f, exported.w, exported.b)
         pairs = {
             "f": (f, network.body(x)[0]), "S": (S, network(x)[0]), "S by the equations": (by_equations, S),
             "w": (exported.w, network.classifier.weight), "b": (exported.b, network.classifier.bias),

@@ -15,16 +15,15 @@ import numpy as np
 from cam_numpy import explain, load
 from cam_numpy.errors import InputError
 from cam_numpy.image.photo import read_photo
-from cam_numpy.network.classes import find_class, short_name
+from cam_numpy.network.classes import short_name
 from cam_numpy.network.network import SHIPPED
 from cam_numpy.output import whole_file
-from cam_numpy.paper.localisation import photo_box
 from cam_numpy.show.colours import overlay, scale_of
-from cam_numpy.show.figure import DPI, FAINT, INK, blank, draw_boxes
+from cam_numpy.show.figure import DPI, FAINT, INK, blank, draw_boxes, save
 
 TALL = 2.3  # inches of a photo
 UNITS = 10
-TITLES = {"mean": "average pooling", "max": "max pooling"}
+TITLES = {"gap": "average pooling", "gmp": "max pooling"}
 
 
 def main(arguments=None):
@@ -39,7 +38,7 @@ def main(arguments=None):
             name, _, wanted = given.rpartition("=")
             photo = read_photo(name)
             photo.thumbnail((round(2 * TALL * DPI), round(TALL * DPI)))
-            rows.append((photo, find_class(networks[0].classes, wanted)))
+            rows.append((photo, networks[0].find_class(wanted)))
         with whole_file(options.file) as unfinished:
             draw(rows, networks, unfinished)
     except InputError as error:
@@ -71,17 +70,17 @@ def draw(rows, networks, path):
                 axes.set_title(short_name(networks[0].classes[c]), fontsize=11, color=INK, fontweight="bold")
             else:
                 _panel(axes, explain(photo, network), c)
-    text = ("each map has a scale of its own; blue: its box, the largest part above 20 % of its maximum\n"
+    text = ("each map has a scale of its own; blue: its box, the largest connected component above 20 % of its maximum\n"
             f"dots: where the {UNITS} units that raise the score most are strongest, "
             "all that max pooling counts of them")
     figure.text(0.5, 0.12 / height, text, ha="center", fontsize=9, color=FAINT)
-    figure.savefig(path, format="png", pil_kwargs={"compress_level": 9})
+    save(figure, path)
 
 
 def _panel(axes, e, c):
     M = e.M(c)
     axes.imshow(np.asarray(overlay(e.photo, e.view.lay(M), scale_of(M))), interpolation="nearest")
-    draw_boxes(axes, photo_box(M, e.view), (), np.ones(4))
+    draw_boxes(axes, e.box(c), (), np.ones(4))
     H, W = M.shape
     for k in np.argsort(-e.w[c] * e.F)[:UNITS]:
         y, x = np.unravel_index(e.f[k].argmax(), (H, W))
@@ -89,7 +88,7 @@ def _panel(axes, e, c):
                   markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.8)
     axes.set_xlim(-0.5, e.photo.width - 0.5)
     axes.set_ylim(e.photo.height - 0.5, -0.5)
-    axes.set_title(f"{TITLES[e.form.pooled]}   $P_c$ = {e.P[c]:.0%}", fontsize=10.5, color=INK)
+    axes.set_title(f"{TITLES[e.form.name]}   $P_c$ = {e.P[c]:.0%}", fontsize=10.5, color=INK)
 
 
 if __name__ == "__main__":

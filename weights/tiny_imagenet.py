@@ -19,7 +19,7 @@ from cam_numpy.image.photo import read_photo
 
 
 class TinyImageNet(datasets.TinyImageNet):
-    """The data set, open for reading: as `cam_numpy.evaluation.datasets` reads it, and what training needs.
+    """The data set as `cam_numpy.evaluation.datasets` reads it, and what training needs.
 
     Parameters
     ----------
