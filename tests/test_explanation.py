@@ -40,7 +40,7 @@ def test_a_photo_is_given_as_a_path_an_image_or_an_array(small, photo, e):
 
 
 def test_the_scores_are_the_networks_own(small, photo, e):
-    """Asked of onnxruntime directly: so the check proves something, and its error is not zero by construction."""
+    """Asked of onnxruntime directly. Therefore the check proves something."""
     network = cam.load(small)
     session = onnxruntime.InferenceSession(small, providers=["CPUExecutionProvider"])
     x, _ = network.preprocessing(e.photo)
@@ -63,9 +63,11 @@ def test_a_network_whose_scores_the_maps_do_not_explain_is_refused(small, photo)
 
 @pytest.mark.parametrize("c", [3, np.int64(3), "3", "thing 3", "RES 3"])
 def test_a_class_is_given_by_index_or_by_name(small, photo, e, c):
-    np.testing.assert_allclose(e.M(c), loops.activation_map(e.f.tolist(), e.w.tolist(), 3), rtol=1e-5, atol=1e-5)
+    M = loops.activation_map(e.f.tolist(), e.w.tolist(), 3)
+    np.testing.assert_allclose(e.M(c), M, rtol=1e-5, atol=1e-5)
     assert e.index(c) == 3 and e.units(c) == e.units(3) and e.box(c) == e.box(3)
-    np.testing.assert_array_equal(cam.occlusion_map(photo, small, c, 9), cam.occlusion_map(photo, small, 3, 9))
+    covered = cam.occlusion_map(photo, small, c, patch=9)
+    np.testing.assert_array_equal(covered, cam.occlusion_map(photo, small, 3, patch=9))
 
 
 def test_several_classes_may_mix_names_and_indices(e):
@@ -152,7 +154,8 @@ def test_in_jupyter_it_is_the_figure(e):
 
 def test_the_figure_has_what_was_asked_for(e):
     def titles(figure):
-        return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text().startswith("thing")]
+        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+        return [text for text in texts if text.startswith("thing")]
 
     assert titles(e.show()) == [one.name for one in e.top(3)]
     assert titles(e.show("thing 4", 1)) == ["thing 4", "thing 1"]
@@ -183,7 +186,7 @@ def test_a_second_photo_leaves_the_first_explanation_alone(small, photo):
 
 @pytest.fixture
 def public(tmp_path, monkeypatch):
-    """A small network where "squeezenet1.0", whose preset is caffe, would lie, and the names of its classes."""
+    """A small network, and labels, where the cache would have "squeezenet1.0", whose preset is caffe."""
     monkeypatch.setenv("CAM_NUMPY_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     model = catalogue.MODELS["squeezenet1.0"]
@@ -193,14 +196,16 @@ def public(tmp_path, monkeypatch):
     labels.write_text("".join(f"n0000000{c} kind {c}, Sort {c}\n" for c in range(C)), encoding="utf-8")
     monkeypatch.setitem(catalogue.MODELS, "squeezenet1.0", replace(
         model, bytes=path.stat().st_size, sha256=catalogue.checksum(path)))
-    monkeypatch.setattr("cam_numpy.network.network.LABELS", replace(catalogue.LABELS, bytes=labels.stat().st_size))
+    known = replace(catalogue.LABELS, bytes=labels.stat().st_size)
+    monkeypatch.setattr("cam_numpy.network.network.LABELS", known)
     return path
 
 
 @pytest.mark.parametrize("how", ["by name", "by file", "by a copy of the file"])
 def test_a_public_network_brings_its_own_preprocessing_and_names(public, tmp_path, how):
-    given = {"by name": "squeezenet1.0", "by file": public, "by a copy of the file": tmp_path / "renamed.onnx"}[how]
-    (tmp_path / "renamed.onnx").write_bytes(public.read_bytes())
+    copy = tmp_path / "renamed.onnx"
+    copy.write_bytes(public.read_bytes())
+    given = {"by name": "squeezenet1.0", "by file": public, "by a copy of the file": copy}[how]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing has to be assumed
         network = cam.load(given)
@@ -226,7 +231,7 @@ def test_a_public_file_that_was_tampered_with_is_refused(public):
 
 def test_what_is_not_here_yet_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("CAM_NUMPY_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=r'cam-numpy fetch resnet18-v1, or cam_numpy\.fetch\("resnet18-v1"\)'):
+    with pytest.raises(InputError, match=r'cam-numpy fetch resnet18-v1, or cam_numpy\.fetch\("resnet18-v1'):
         cam.explain(None, "resnet18-v1")
 
 
@@ -259,7 +264,8 @@ def test_sizes_are_given_by_name(e):
         cam.upsample(e.M(0), (40, 60))
     with pytest.raises(TypeError):
         e.view.lay(e.M(0), (60, 40))
-    assert cam.upsample(e.M(0), height=40, width=60).shape == e.view.lay(e.M(0), height=40, width=60).shape == (40, 60)
+    assert cam.upsample(e.M(0), height=40, width=60).shape == (40, 60)
+    assert e.view.lay(e.M(0), height=40, width=60).shape == (40, 60)
 
 
 def test_a_network_says_what_it_is(small):

@@ -89,7 +89,8 @@ def connected_runs(mask, connectivity=8):
     above = np.repeat(np.arange(len(start)), count)
     below = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
     y = start // (W + 2)
-    return np.stack([y, start - y * (W + 2) - 1, stop - y * (W + 2) - 1], axis=1), _components(len(start), above, below)
+    runs = np.stack([y, start - y * (W + 2) - 1, stop - y * (W + 2) - 1], axis=1)
+    return runs, _components(len(start), above, below)
 
 
 def _components(n, a, b):

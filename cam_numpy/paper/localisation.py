@@ -1,8 +1,7 @@
-"""Section 3 of the paper: does the map show where the object is?
+"""Section 3 of the paper: how often does the map show where the object is?
 
-One picture is measured into one row of numbers (`measure`), many rows into the
-error measures of the paper and of later benchmarks (`summarise`). No network and
-no file is needed here: what comes in are boxes and numbers.
+`measure` turns one picture into one row of numbers; `summarise` turns many rows into the error
+measures of the paper and of later benchmarks. Only boxes and numbers come in: no network, no file.
 """
 
 from __future__ import annotations
@@ -61,12 +60,12 @@ def measure(found, true_boxes, size):
 
 
 def whole_image(photo):
-    """The box of all of a photo of size (width, height)."""
+    """The box of a whole photo of size (width, height)."""
     return 0, 0, photo[0] - 1, photo[1] - 1
 
 
 def centre_box(photo):
-    """The box in the middle of a photo, CENTRE of each side."""
+    """The box in the centre of a photo; each of its sides is CENTRE times that of the photo."""
     width, height = (max(1, round(CENTRE * side)) for side in photo)
     left, top = (photo[0] - width) // 2, (photo[1] - height) // 2
     return left, top, left + width - 1, top + height - 1
@@ -79,7 +78,7 @@ class Measure:
     Attributes
     ----------
     key : str
-        For machines.
+        For programs.
     name : str
         For people.
     definition : str
@@ -91,9 +90,9 @@ class Measure:
     interval : (float, float)
         The 95 % interval.
     whole, centre : float or None
-        The same for the whole image and for the centre box instead of the map's.
+        The same measure for two baselines: the box of the whole image, and the centre box.
     thresholds : tuple of float
-        What was chosen, on the other half of the pictures.
+        The thresholds that were chosen, each on the other half of the pictures.
     """
 
     key: str
@@ -122,15 +121,15 @@ def summarise(rows):
     Notes
     -----
     Section 3.2 and the ILSVRC benchmark: the error of a picture with k guesses is
-    min_j max(d_j, m_j): d_j = 0 where guess j is the true class, m_j = 0 where its box overlaps
-    a true box by IoU >= 0.5 (the benchmark's f_j; here f is taken). One class is true, so the guess
-    that counts is the true class's, if it is among the k, and its box is that of
-    the true class's map.
+    min_j max(d_j, m_j). d_j = 0 where guess j is the true class; m_j = 0 where its box has
+    IoU >= 0.5 with a true box (the benchmark writes f_j, which would be a unit here). Only one
+    class is true, so only the guess of the true class can count, and its box is that of the true
+    class's map.
 
-    MaxBoxAcc and MaxBoxAccV2: Choe et al., "Evaluating Weakly Supervised Object
-    Localization Methods Right", CVPR 2020, and its extension of 2020. Their
-    threshold is the best one for the pictures reported; here it is chosen on
-    each half of the pictures (every other one) and reported on the other half.
+    MaxBoxAcc and MaxBoxAccV2: Choe et al., "Evaluating Weakly Supervised Object Localization
+    Methods Right", CVPR 2020, and its extension of 2020. There the threshold is the best one for
+    the very pictures that are reported. Here the pictures are split into two halves (every other
+    one), and each half gets the threshold that is best for the other half.
     """
     first, five = rows["rank"] < 1, rows["rank"] < 5
     located = {name: rows[name] >= RIGHT for name in ("known", "whole", "centre")}
@@ -153,16 +152,17 @@ def summarise(rows):
                            "GT-known at the threshold that is best on the other half of the pictures",
                            hits, located["whole"], located["centre"], thresholds=chosen))
     parts = [_chosen_on_the_other_half(rows["any"] >= delta) for delta in DELTAS]
+    baselines = (np.mean([rows[name] >= delta for delta in DELTAS], axis=0) for name in ("whole", "centre"))
     measures.append(_share("max_box_acc_v2", "MaxBoxAccV2",
                            "the same with any component's box, averaged over IoU >= 0.3, 0.5 and 0.7",
                            np.mean([hits for hits, _ in parts], axis=0),
-                           *(np.mean([rows[name] >= d for d in DELTAS], axis=0) for name in ("whole", "centre")),
+                           *baselines,
                            thresholds=tuple(t for _, chosen in parts for t in chosen)))
     return measures
 
 
 def _chosen_on_the_other_half(hits):
-    """Each picture's hit at the threshold that is best for the other half: (N, T) -> (N,), two thresholds."""
+    """The hit of each picture at the other half's best threshold, (N, T) -> (N,), and both thresholds."""
     out, chosen = np.zeros(len(hits), bool), []
     for half in (0, 1):
         best = int(hits[1 - half :: 2].mean(axis=0).argmax())
@@ -174,7 +174,8 @@ def _chosen_on_the_other_half(hits):
 def _share(key, name, definition, values, whole=None, centre=None, thresholds=()):
     """The mean of 0..1 values as a Measure."""
     baselines = (None if other is None else float(np.mean(other)) for other in (whole, centre))
-    return Measure(key, name, definition, values, float(np.mean(values)), interval(values), *baselines, thresholds)
+    value = float(np.mean(values))
+    return Measure(key, name, definition, values, value, interval(values), *baselines, thresholds)
 
 
 def interval(values, z=1.959964):
@@ -193,8 +194,8 @@ def interval(values, z=1.959964):
 
     Notes
     -----
-    Wilson's score interval (1927), which is right for hits and misses, also near
-    0 and 1; for numbers in between it is a little too wide.
+    Wilson's score interval (1927). It is right for hits and misses, near 0 and 1 too; for numbers
+    in between it is a little too wide.
 
     Examples
     --------
@@ -209,7 +210,7 @@ def interval(values, z=1.959964):
 
 
 def curve(rows):
-    """How good each threshold would be, on all pictures: for drawing, not for choosing.
+    """How well each threshold does on all pictures: for drawing, not for choosing.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def curve(rows):
     Returns
     -------
     table : dict of str to (T,) array
-        "threshold"; "largest", the part of the pictures whose largest component's
+        "threshold"; "largest", the fraction of the pictures whose largest component's
         box has IoU >= 0.5; "any 0.3", "any 0.5" and "any 0.7", the same for the
         best component and each IoU of MaxBoxAccV2.
     """
