@@ -30,7 +30,8 @@ from tests.conftest import scene
 
 
 def main():
-    print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
+    print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, "
+          f"Python {platform.python_version()}, "
           + ", ".join(f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "pillow", "matplotlib")))
     photo = read_photo(portrait())
     with tempfile.TemporaryDirectory() as folder:
@@ -46,9 +47,10 @@ def main():
         process("cam-numpy explain --plain", [*command, "--plain"])
         print(f"opening a network of {large.stat().st_size / 1e6:.0f} MB")
         imports = "import cam_numpy.network.network as n, onnxruntime as o, time; "
-        process("  onnxruntime alone", [sys.executable, "-c", f"{imports} o.InferenceSession({str(large)!r})"])
-        process("  cam_numpy.load", [sys.executable, "-c", f"{imports} n.load({str(large)!r})"])
-        process("  (the imports alone)", [sys.executable, "-c", imports])
+        python = [sys.executable, "-c"]
+        process("  onnxruntime alone", [*python, f"{imports} o.InferenceSession({str(large)!r})"])
+        process("  cam_numpy.load", [*python, f"{imports} n.load({str(large)!r})"])
+        process("  (the imports alone)", [*python, imports])
 
 
 def many_photos(folder, count=400, repeats=5):
@@ -124,7 +126,8 @@ def peak(command):
     """Peak memory of a command, where the system tells it."""
     if not importlib.util.find_spec("resource"):  # Windows
         return ""
-    code = (f"import resource, subprocess; subprocess.run({command!r}, check=True, stdout=subprocess.DEVNULL); "
+    code = ("import resource, subprocess; "
+            f"subprocess.run({command!r}, check=True, stdout=subprocess.DEVNULL); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
@@ -139,13 +142,15 @@ def resnet18(path, widen=1):
               (256, 3, 2), *[(256, 3, 1)] * 3, (512, 3, 2), *[(512, 3, 1)] * 3]
 
     def constant(name, *shape):
-        arrays.append(numpy_helper.from_array((rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32), name))
+        values = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+        arrays.append(numpy_helper.from_array(values.astype(np.float32), name))
         return name
 
     for i, (width, side, stride) in enumerate(layers):
         units = int(width * widen)
         kernel = constant(f"kernel{i}", units, channels, side, side)
-        nodes.append(helper.make_node("Conv", [tensor, kernel], [f"c{i}"], strides=[stride] * 2, pads=[side // 2] * 4))
+        nodes.append(helper.make_node("Conv", [tensor, kernel], [f"c{i}"],
+                                      strides=[stride] * 2, pads=[side // 2] * 4))
         nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
         tensor, channels = f"r{i}", units
     nodes += [

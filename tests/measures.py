@@ -39,7 +39,7 @@ def kept_cells(M, t, rule="paper"):
 
 
 def margin(M, thresholds, rule="paper"):
-    """How far every value may be off before a rule keeps another cell, or one fewer, at any of the thresholds.
+    """How far every value may be off before a rule, at any threshold, keeps another cell or one fewer.
 
     A value of zero, where no unit fires, is off by nothing.
     """
@@ -175,7 +175,7 @@ def best_threshold(overlaps, delta):
 
 
 def box_accuracy(overlaps, delta=0.5):
-    """The hits of each picture (a list over the curve) at the other half's best threshold, and both thresholds.
+    """Each picture's hits (a list over the curve) at the other half's best threshold, and both thresholds.
 
     The halves are the pictures 0, 2, 4 ... and 1, 3, 5 ...
     """

@@ -104,15 +104,17 @@ def test_components_are_scipys():
 
 
 @pytest.mark.parametrize("a, b, value", [
-    ((0, 0, 4, 4), (0, 0, 4, 4), 1.0), ((0, 0, 1, 1), (2, 0, 3, 1), 0.0), ((0, 0, 1, 1), (1, 0, 2, 1), 2 / 6),
-    ((0, 0, 9, 9), (0, 0, 4, 9), 0.5), ((3, 3, 3, 3), (3, 3, 3, 3), 1.0), ((0, 0, 9, 9), (2, 2, 3, 4), 6 / 100),
+    ((0, 0, 4, 4), (0, 0, 4, 4), 1.0), ((0, 0, 1, 1), (2, 0, 3, 1), 0.0),
+    ((0, 0, 1, 1), (1, 0, 2, 1), 2 / 6), ((0, 0, 9, 9), (0, 0, 4, 9), 0.5),
+    ((3, 3, 3, 3), (3, 3, 3, 3), 1.0), ((0, 0, 9, 9), (2, 2, 3, 4), 6 / 100),
 ])
 def test_overlap_counts_pixels_inclusively(a, b, value):
     assert iou(a, b) == iou(b, a) == pytest.approx(value, abs=1e-15)
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: bounding_box(np.ones((2, 2)), threshold=1), "threshold is 1; it is a fraction of the map's maximum"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=1),
+     "threshold is 1; it is a fraction of the map's maximum"),
     (lambda: bounding_box(np.ones((2, 2)), connectivity=6), "connectivity is 6; cells have 4 or 8"),
     (lambda: bounding_box(np.ones(4)), r"M has shape \(4,\)"),
     (lambda: iou((3, 0, 1, 1), (0, 0, 1, 1)), r"box a is \(3, 0, 1, 1\); .*give x0 <= x1"),

@@ -68,7 +68,8 @@ def test_every_fast_form_is_its_loop(net):
 @pytest.mark.parametrize("size", [(3, 4), (9, 8), (7, 11), (1, 1), (2, 30)])
 def test_upsampling_is_its_loop(size):
     M = np.random.default_rng(1).normal(size=(H, W))
-    np.testing.assert_allclose(upsample(M, height=size[0], width=size[1]), loops.enlarged(M.tolist(), *size), **EXACT)
+    found = upsample(M, height=size[0], width=size[1])
+    np.testing.assert_allclose(found, loops.enlarged(M.tolist(), *size), **EXACT)
 
 
 # --- theorems -------------------------------------------------------------------------
@@ -263,11 +264,13 @@ nan = np.where(np.arange(K * H * W).reshape(K, H, W) == 17, np.nan, 1.0)
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: class_activation_map(f2, w2.T, 0), r"f has K=2 units but w has K=3 columns; w is \(C, K\).*did you pass w\.T\?"),
+    (lambda: class_activation_map(f2, w2.T, 0),
+     r"f has K=2 units but w has K=3 columns; w is \(C, K\).*did you pass w\.T\?"),
     (lambda: class_scores(np.ones(K), w.T), r"F has K=5 units but w has K=7 columns.*w\.T"),
     (lambda: class_scores(np.ones(K), w, np.ones(3)), "b has C=3 classes but w has C=7; give both"),
     (lambda: class_activation_map(f[0], w, 0), r"f has shape \(3, 4\); f is \(K, H, W\); give 3 axes"),
-    (lambda: class_activation_map(f[None], w, 0), r"f has shape \(1, 5, 3, 4\); f is \(K, H, W\); give 3 axes"),
+    (lambda: class_activation_map(f[None], w, 0),
+     r"f has shape \(1, 5, 3, 4\); f is \(K, H, W\); give 3 axes"),
     (lambda: global_average_pool(f[0]), r"f is \(\.\.\., K, H, W\); give at least 3 axes"),
     (lambda: global_average_pool(np.ones((K, 0, W))), "holds nothing; give at least one value"),
     (lambda: global_average_pool(nan), r"f has 1 NaN and 0 infinite values, the first at \[1, 1, 1\]; find"),
@@ -277,7 +280,8 @@ nan = np.where(np.arange(K * H * W).reshape(K, H, W) == 17, np.nan, 1.0)
     (lambda: class_activation_map(f, w, [0, -1]), "c has class -1"),
     (lambda: class_activation_map(f, w, 1.0), "c is 1.0; it names a class by its index; give an integer"),
     (lambda: class_activation_map(f, w, True), "c is True"),
-    (lambda: upsample(f[0], height=0, width=4), "height is 0; it is a number of pixels; give a positive integer"),
+    (lambda: upsample(f[0], height=0, width=4),
+     "height is 0; it is a number of pixels; give a positive integer"),
     (lambda: upsample(f[0], height=8, width=(8, 8)), r"width is \(8, 8\)"),
     (lambda: check_scores(f, w, b, np.ones(6)), "w has C=7 classes but S has C=6"),
 ])
@@ -303,4 +307,4 @@ def test_every_public_name_is_there_and_documented():
         assert public.__doc__ and all(section in public.__doc__ for section in needed), name
     assert dir(cam_numpy) == sorted([*cam_numpy.__all__, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'grad_cam'"):
-        cam_numpy.grad_cam
+        _ = cam_numpy.grad_cam

@@ -74,9 +74,11 @@ def test_what_was_not_seen_is_grey():
 def test_unusual_maps_have_a_defined_and_labelled_look():
     zero = np.zeros((2, 3))
     assert remark(zero) == "constant: 0 everywhere"
-    np.testing.assert_array_equal(paint(zero, scale_of(zero)), np.broadcast_to(palette("inferno")[0], (2, 3, 3)))
+    lowest = np.broadcast_to(palette("inferno")[0], (2, 3, 3))
+    np.testing.assert_array_equal(paint(zero, scale_of(zero)), lowest)
     against = M - 9
     assert remark(against).startswith("negative everywhere")
     # its best place is still no better than zero, the top of its scale
-    np.testing.assert_array_equal(paint(against, scale_of(against))[1, 1], palette("inferno")[round(255 * 8 / 11)])
+    wanted = palette("inferno")[round(255 * 8 / 11)]
+    np.testing.assert_array_equal(paint(against, scale_of(against))[1, 1], wanted)
     assert remark(M) == ""

@@ -39,8 +39,8 @@ def test_prints_the_paper_with_its_numbers_and_writes_the_figure(run, small, pho
     e = explain(photo, load(small))
     best = int(e.ranking[0])
     for part in ("f  (5, 4, 6)", "F  (5,)", "w  (7, 5)", "b  (7,)", "S  (7,)", "P  (7,)", "M  (3, 4, 6)",
-                 f"thing {best} ", f"{e.P[best]:.1%}", f"{e.S[best]:.3f}", f"{e.M(best).mean():.3f}", f"{e.b[best]:+.3f}",
-                 f"{e.max_abs_error:.1e}", "It holds"):
+                 f"thing {best} ", f"{e.P[best]:.1%}", f"{e.S[best]:.3f}", f"{e.M(best).mean():.3f}",
+                 f"{e.b[best]:+.3f}", f"{e.max_abs_error:.1e}", "It holds"):
         assert part in text, part
     assert max(map(len, text.splitlines()[:-2])) <= 80  # the last lines are paths
     with Image.open(tmp_path / "out" / "photo.cam.png") as figure:
@@ -57,7 +57,8 @@ def test_fits_80_columns_with_all_there_is_to_say(tmp_path, capsys):
     photo = next(tmp_path.glob("*.png"))
     assert main(["explain", str(photo), "--model", str(path), "--out", str(tmp_path), "--plain"]) == 0
     lines = capsys.readouterr().out.split("wrote ")[0].splitlines()
-    assert max(map(len, lines)) <= 80 and any(line.startswith("assumed  it does not say how photos") for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("assumed  it does not say how photos") for line in lines)
 
 
 def test_a_max_pooled_network_is_explained_by_its_own_identity(tmp_path, photo, capsys):
@@ -143,7 +144,8 @@ def test_a_figure_holds_so_many_maps(tmp_path, capsys):
     nodes = networks.BODY + networks.GAP + [("Gemm", ["F", "w9"], "S", {"transB": 1})]
     path = networks.save(tmp_path / "n.onnx", nodes, {"w9": np.ones((9, K), np.float32)}, metadata=None)
     Image.fromarray(scene(40, 40)).save(tmp_path / "p.png")
-    arguments = ["explain", str(tmp_path / "p.png"), "--model", str(path), "--out", str(tmp_path), "--size", "16", "--top", "8"]
+    arguments = ["explain", str(tmp_path / "p.png"), "--model", str(path), "--out", str(tmp_path),
+                 "--size", "16", "--top", "8"]
     assert main(arguments) == 0 and "p.cam.png (the first 7 of these classes)\n" in capsys.readouterr().out
 
 
@@ -190,10 +192,12 @@ def test_boxes_are_those_of_the_papers_rule(run, small, photo):
     status, text, _ = run(photo, "--boxes", "--top", C)
     e, lines = explain(photo, load(small)), text.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("box      "))
-    assert status == 0 and lines[start + C] == "         the largest component above 20 % of the map's maximum (Section 3)"
+    assert status == 0
+    assert lines[start + C] == "         the largest component above 20 % of the map's maximum (Section 3)"
     wanted = [by_loops(e, c) for c in e.ranking.tolist()]
     for line, c, box in zip(lines[start:], e.ranking, wanted):
-        where = "columns {0} to {2}, rows {1} to {3}".format(*box) if box else "none: its map is nowhere positive"
+        where = ("columns {0} to {2}, rows {1} to {3}".format(*box) if box
+                 else "none: its map is nowhere positive")
         assert line[9:].split(maxsplit=2) == ["thing", str(c), where]
     assert "IoU" not in text and len({box for box in wanted}) > 2  # not one box for all
     found = json.loads(run(photo, "--boxes", "--top", C, "--json")[1])["top"]
@@ -248,7 +252,8 @@ def test_plain_has_the_boxes_in_their_colours(run, large, tmp_path):
     record = json.loads(run(large, "--plain", "--true-box", "10,20,99,120", "--json")[1])
     drawn = np.asarray(Image.open(tmp_path / "out" / "large.cam.png"))
     true, found = (frame(drawn.shape[:2], box, 2) for box in ((10, 20, 99, 120), record["top"][0]["box"]))
-    assert (drawn[found] == (0x35, 0xE0, 0xFF)).all() and (drawn[true & ~found] == 255).all() and (true & ~found).any()
+    assert (drawn[found] == (0x35, 0xE0, 0xFF)).all()
+    assert (drawn[true & ~found] == 255).all() and (true & ~found).any()
     np.testing.assert_array_equal(drawn[~(true | found)], bare[~(true | found)])
 
 
@@ -327,7 +332,8 @@ def test_a_folder_that_cannot_be_made(run, photo, tmp_path):
 def test_a_target_that_cannot_be_replaced(run, photo, tmp_path, options):
     (tmp_path / "out" / "photo.cam.png").mkdir(parents=True)
     status, text, noise = run(photo, *options)
-    assert status == 2 and text == "" and noise.count("\n") == 1 and "photo.cam.png cannot be written" in noise
+    assert status == 2 and text == ""
+    assert noise.count("\n") == 1 and "photo.cam.png cannot be written" in noise
     assert written(tmp_path) == ["photo.cam.png"]  # nothing half-written beside it
 
 
@@ -359,14 +365,16 @@ def test_ctrl_c_is_no_traceback(run, photo, monkeypatch):
 # --- the process ---------------------------------------------------------------------------------
 
 def python(code, **env):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env})
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **env},
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_plain_imports_no_matplotlib(small, photo, tmp_path):
     arguments = ["explain", str(photo), "--model", str(small), "--plain", "--out", str(tmp_path)]
-    code = f"import sys; from cam_numpy.__main__ import main; main({arguments!r}); print('matplotlib' in sys.modules)"
+    code = (f"import sys; from cam_numpy.__main__ import main; main({arguments!r}); "
+            "print('matplotlib' in sys.modules)")
     assert python(code).endswith("False\n")
 
 

@@ -40,7 +40,8 @@ def tensor(path, name, x):
 @pytest.mark.parametrize("extra_node", [[], [("Dropout", ["f"], "f1")], [("Identity", ["f"], "f1")]])
 def test_nin_map_and_bias_are_the_convs_own_output(tmp_path, extra_node):
     start = extra_node[0][2] if extra_node else "f"
-    path = networks.save(tmp_path / "nin.onnx", BODY + extra_node + [("Conv", [start, "w4", "b"], "s")] + FLAT, w4)
+    nodes = BODY + extra_node + [("Conv", [start, "w4", "b"], "s")] + FLAT
+    path = networks.save(tmp_path / "nin.onnx", nodes, w4)
     network, e = explained(path)
     assert (network.form.name, network.form.verdict) == ("nin", "exact")
     np.testing.assert_array_equal(network.w, W["w"])
@@ -51,7 +52,8 @@ def test_nin_map_and_bias_are_the_convs_own_output(tmp_path, extra_node):
 
 def test_a_conv_whose_weights_depend_on_the_photo_is_no_nin(tmp_path):
     """Then its output is f itself: w must be the same for every photo."""
-    nodes = BODY + [("GlobalAveragePool", ["f"], "g"), ("Mul", ["w4", "g"], "own"), ("Conv", ["f", "own", "b"], "s", {"kernel_shape": [1, 1]})] + FLAT
+    nodes = BODY + [("GlobalAveragePool", ["f"], "g"), ("Mul", ["w4", "g"], "own"),
+                    ("Conv", ["f", "own", "b"], "s", {"kernel_shape": [1, 1]})] + FLAT
     network, e = explained(networks.save(tmp_path / "n.onnx", nodes, w4))
     assert network.form.name == "gap" and network.head.f == "s"
     np.testing.assert_array_equal(network.w, np.eye(C))
@@ -97,7 +99,8 @@ MAXIMA = {
 def test_max_pooling_has_an_identity_of_its_own(tmp_path, op):
     pool, opset = MAXIMA[op]
     extra = {"axes": np.array([2, 3])}
-    path = networks.save(tmp_path / "gmp.onnx", BODY + [pool, GAP[1]] + GEMM, extra, x=(1, 3, 16, 24), opset=opset, metadata=None)
+    path = networks.save(tmp_path / "gmp.onnx", BODY + [pool, GAP[1]] + GEMM, extra,
+                         x=(1, 3, 16, 24), opset=opset, metadata=None)
     network, e = explained(path, size=(48, 32))
     assert (network.form.name, network.form.verdict) == ("gmp", "approximate")
     assert network.form.identity == "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c"
@@ -110,7 +113,8 @@ def test_max_pooling_has_an_identity_of_its_own(tmp_path, op):
 
 def test_maps_that_are_max_pooled_are_the_units_themselves(tmp_path):
     """A 1x1 conv and the maximum do not commute, so w cannot be taken from the conv."""
-    nodes = BODY + [("Conv", ["f", "w4", "b"], "maps"), ("GlobalMaxPool", ["maps"], "p"), ("Flatten", ["p"], "S")]
+    nodes = BODY + [("Conv", ["f", "w4", "b"], "maps"), ("GlobalMaxPool", ["maps"], "p"),
+                    ("Flatten", ["p"], "S")]
     network, e = explained(networks.save(tmp_path / "n.onnx", nodes, w4))
     assert network.form.name == "gmp" and network.head.f == "maps"
     np.testing.assert_array_equal(network.w, np.eye(C))
@@ -124,7 +128,8 @@ def test_a_single_score_is_a_class_and_its_opposite(tmp_path, sigmoid):
     nodes = BODY + GAP + [("Gemm", ["F", "w1", "b1"], "s", {"transB": 1})]
     nodes += [("Sigmoid", ["s"], "P")] if sigmoid else [("Identity", ["s"], "P")]
     metadata = {**networks.METADATA, "classes": '["cat"]'}
-    path = networks.save(tmp_path / "cat.onnx", nodes, {"w1": W["w"][:1], "b1": W["b"][:1]}, ("P",), metadata)
+    extra = {"w1": W["w"][:1], "b1": W["b"][:1]}
+    path = networks.save(tmp_path / "cat.onnx", nodes, extra, ("P",), metadata)
     network, e = explained(path)
     assert network.classes == ["not cat", "cat"] and network.w.shape == (2, K)
     np.testing.assert_array_equal(e.M(0), -e.M(1))
@@ -136,7 +141,8 @@ def test_a_single_score_is_a_class_and_its_opposite(tmp_path, sigmoid):
 
 
 def test_sigmoids_judge_each_class_by_itself(tmp_path):
-    path = networks.save(tmp_path / "tags.onnx", BODY + GAP + GEMM + [("Sigmoid", ["S"], "P")], outputs=("P",))
+    nodes = BODY + GAP + GEMM + [("Sigmoid", ["S"], "P")]
+    path = networks.save(tmp_path / "tags.onnx", nodes, outputs=("P",))
     network, e = explained(path)
     own = tensor(path, "P", network.preprocessing(e.photo)[0][None])[0]
     np.testing.assert_allclose(e.P, own, rtol=1e-5)
@@ -159,7 +165,8 @@ def test_reduce_mean_with_its_axes_as_attribute_or_input(tmp_path, opset, keepdi
 
 def test_axes_in_a_constant_node(tmp_path):
     value = numpy_helper.from_array(np.array([2, 3]), "value")
-    nodes = BODY + [("Constant", [], "axes", {"value": value}), ("ReduceMean", ["f", "axes"], "F", {"keepdims": 0})] + GEMM
+    nodes = BODY + [("Constant", [], "axes", {"value": value}),
+                    ("ReduceMean", ["f", "axes"], "F", {"keepdims": 0})] + GEMM
     assert explained(networks.save(tmp_path / "n.onnx", nodes, opset=18))[0].form.name == "gap"
 
 
@@ -183,13 +190,17 @@ def test_old_and_new_files(tmp_path, opset, ir):
 
 def test_channels_last_inside(tmp_path):
     """TensorFlow's order: the picture (N, h, w, 3), f (N, H, W, K), the mean over axes 1 and 2."""
-    nodes = [("Transpose", ["x"], "x1", {"perm": [0, 3, 1, 2]}), ("Conv", ["x1", "body", "body_b"], "conv", {"strides": [4, 4]}),
+    nodes = [("Transpose", ["x"], "x1", {"perm": [0, 3, 1, 2]}),
+             ("Conv", ["x1", "body", "body_b"], "conv", {"strides": [4, 4]}),
              ("Relu", ["conv"], "f0"), ("Transpose", ["f0"], "f", {"perm": [0, 2, 3, 1]}),
-             ("ReduceMean", ["f"], "F", {"axes": [1, 2], "keepdims": 0}), ("MatMul", ["F", "wT"], "s"), ("Add", ["s", "b"], "S")]
-    path = networks.save(tmp_path / "tf.onnx", nodes, {"wT": np.ascontiguousarray(W["w"].T)}, x=(1, 16, 24, 3), opset=13, metadata=None)
+             ("ReduceMean", ["f"], "F", {"axes": [1, 2], "keepdims": 0}),
+             ("MatMul", ["F", "wT"], "s"), ("Add", ["s", "b"], "S")]
+    extra = {"wT": np.ascontiguousarray(W["w"].T)}
+    path = networks.save(tmp_path / "tf.onnx", nodes, extra, x=(1, 16, 24, 3), opset=13, metadata=None)
     network, e = explained(path, size=(32, 48))
     assert e.f.shape == (K, 4, 6) and not network.preprocessing.channels_first
-    plain, same = explained(networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 24), metadata=None), size=(32, 48))
+    path = networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 24), metadata=None)
+    _, same = explained(path, size=(32, 48))
     np.testing.assert_allclose(e.f, same.f, **CLOSE)
 
 
@@ -203,7 +214,8 @@ def test_half_precision(tmp_path):
     """onnxruntime's CPU has no double convolutions; halves are the other case that occurs."""
     model = onnx.load(networks.classifier(tmp_path / "n.onnx"))
     for weights in model.graph.initializer:
-        weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights).astype(np.float16), weights.name))
+        halves = numpy_helper.to_array(weights).astype(np.float16)
+        weights.CopyFrom(numpy_helper.from_array(halves, weights.name))
     for value in [*model.graph.input, *model.graph.output]:
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     onnx.save(model, tmp_path / "n.onnx")
@@ -256,8 +268,12 @@ def test_onnxruntime_maps_large_weights_and_computes_the_same(tmp_path, monkeypa
 
     path = wide(tmp_path / "größer als 1.onnx", change, opset=7, ir=ir)
     given, session = [], onnxruntime.InferenceSession
-    monkeypatch.setattr(onnxruntime, "InferenceSession",
-                        lambda model, *args, **options: given.append(len(model)) or session(model, *args, **options))
+
+    def opened(model, *args, **options):
+        given.append(len(model))
+        return session(model, *args, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
     network = load(path)
     assert path.stat().st_size > 130_000 and given[0] == pytest.approx(3500, abs=500)
     monkeypatch.undo()
@@ -310,12 +326,12 @@ def test_weights_that_do_not_fit_their_shape_are_refused_without_noise(tmp_path,
         model.graph.initializer[0].dims[2] += 1
 
     with pytest.raises(InputError, match="n.onnx cannot be opened by onnxruntime") as refused:
-        load(wide(tmp_path / "n.onnx", enlarge)).w
+        load(wide(tmp_path / "n.onnx", enlarge))
     assert "\n" not in str(refused.value) and capfd.readouterr() == ("", "")
 
 
 def test_weights_in_constant_nodes(tmp_path):
-    stored = [("Constant", [], name, {"value": numpy_helper.from_array(W[name], name)}) for name in ("w", "b")]
+    stored = [("Constant", [], name, {"value": numpy_helper.from_array(W[name], name)}) for name in "wb"]
     path = networks.save(tmp_path / "n.onnx", stored + BODY + GAP + GEMM)
     np.testing.assert_array_equal(explained(path)[0].w, W["w"])
 
@@ -323,7 +339,8 @@ def test_weights_in_constant_nodes(tmp_path):
 def test_quantised_weights(tmp_path):
     q = np.rint(W["w"] / 0.02).clip(-128, 127).astype(np.int8)
     extra = {"q": q, "scale": np.array(0.02, np.float32), "zero": np.array(0, np.int8)}
-    nodes = BODY + GAP + [("DequantizeLinear", ["q", "scale", "zero"], "wq"), ("Gemm", ["F", "wq", "b"], "S", {"transB": 1})]
+    nodes = BODY + GAP + [("DequantizeLinear", ["q", "scale", "zero"], "wq"),
+                          ("Gemm", ["F", "wq", "b"], "S", {"transB": 1})]
     path = networks.save(tmp_path / "n.onnx", nodes, extra, opset=13)
     np.testing.assert_allclose(explained(path)[0].w, q * np.float32(0.02), rtol=1e-6)
 
@@ -332,8 +349,10 @@ def test_quantised_weights(tmp_path):
 
 @pytest.mark.parametrize("nodes", [
     [("Reshape", ["pooled", "column"], "F"), ("Gemm", ["F", "wT", "b"], "S", {"transA": 1})],
-    [("Reshape", ["pooled", "column"], "F"), ("MatMul", ["w", "F"], "t"), ("Reshape", ["t", "row"], "s"), ("Add", ["s", "b"], "S")],
-    [("Flatten", ["pooled"], "F"), ("Cast", ["F"], "F2", {"to": 1}), ("MatMul", ["F2", "wT"], "s"), ("Add", ["b", "s"], "S")],
+    [("Reshape", ["pooled", "column"], "F"), ("MatMul", ["w", "F"], "t"), ("Reshape", ["t", "row"], "s"),
+     ("Add", ["s", "b"], "S")],
+    [("Flatten", ["pooled"], "F"), ("Cast", ["F"], "F2", {"to": 1}), ("MatMul", ["F2", "wT"], "s"),
+     ("Add", ["b", "s"], "S")],
     [("Conv", ["pooled", "w4", "b"], "s"), ("Squeeze", ["s", "places"], "S")],
     [("Add", ["pooled", "before"], "p2"), ("Flatten", ["p2"], "F")] + GEMM,
 ], ids=["transA", "weights first", "Add on the left", "Conv and Squeeze", "Add before"])
@@ -356,7 +375,8 @@ def test_of_several_classifiers_one_must_be_chosen(tmp_path):
     nodes = BODY + GAP + GEMM + [("MatMul", ["F", "w5"], "aux")]
     extra = {"w5": np.ones((K, 2), np.float32)}
     path = networks.save(tmp_path / "n.onnx", nodes, extra, outputs=("S", "aux"), metadata=None)
-    with pytest.raises(InputError, match=r"has several outputs that are classifiers \(S, aux\); choose one with --output"):
+    message = r"has several outputs that are classifiers \(S, aux\); choose one with --output"
+    with pytest.raises(InputError, match=message):
         load(path)
     assert load(path, output="aux").w.shape == (2, K)
     with pytest.raises(InputError, match="has no output 'nix'; it has S, aux"):

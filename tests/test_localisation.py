@@ -67,11 +67,14 @@ def test_a_map_laid_onto_a_photo_changes_its_sign_between_the_same_cells(box, sc
 def test_boxes_do_not_see_the_units_of_a_map(rule, factor):
     M = np.random.default_rng(0).normal(size=(5, 7))
     view = whole(50, 30)
-    for one, other in zip(photo_boxes(M, view, CURVE, rule), photo_boxes(factor * M, view, CURVE, rule), strict=True):
+    both = photo_boxes(M, view, CURVE, rule), photo_boxes(factor * M, view, CURVE, rule)
+    for one, other in zip(*both, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("size", [(501, 333), (225, 7), (1, 1), (224, 224), (3, 2000), (1000, 1), (4001, 2999)])
+@pytest.mark.parametrize("size", [
+    (501, 333), (225, 7), (1, 1), (224, 224), (3, 2000), (1000, 1), (4001, 2999),
+])
 @pytest.mark.parametrize("t", [0, 0.2, 0.95])
 def test_a_constant_map_has_the_box_of_the_whole_photo(size, t):
     assert whole_image(size) == measures.whole_image(size)
@@ -96,7 +99,8 @@ def test_nothing_outside_of_what_the_network_sees_is_in_a_box(rule, size):
     M = np.random.default_rng(1).normal(size=(7, 7))
     for map_ in (M, -M, np.ones((7, 7))):
         boxes = photo_boxes(map_, view, CURVE, rule)[0]
-        assert (boxes > [left - 1, top - 1, left - 1, top - 1]).all()  # of a pixel that is cut, a part is seen
+        # of a pixel that is cut, a part is seen
+        assert (boxes > [left - 1, top - 1, left - 1, top - 1]).all()
         assert (boxes < [right, bottom, right, bottom]).all()
 
 
@@ -116,16 +120,19 @@ def test_where_the_network_sees_less_than_a_pixel_there_is_no_box(rule, size):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("size", [(31, 22), (22, 31), (288, 22)])  # no edge of a box falls half way between two pixels
+# sizes at which no edge of a box falls half way between two pixels
+@pytest.mark.parametrize("size", [(31, 22), (22, 31), (288, 22)])
 def test_boxes_are_those_of_the_loops(rule, size):
     rng = np.random.default_rng(sum(size))
     for _ in range(2):
-        M = rng.normal(size=[side * 3 // 4 for side in measures.grid_of(size)[::-1]])  # no two pixels are equal
+        # no two pixels are equal
+        M = rng.normal(size=[side * 3 // 4 for side in measures.grid_of(size)[::-1]])
         shown = measures.laid(M.tolist(), size)
         assert measures.margin(shown, (0.21, 0.5, 0.79), rule) > 1e-9  # rounding decides nothing
         for t in (0.21, 0.5, 0.79):
             boxes, cells = photo_boxes(M, whole(*size), [t], rule)
-            assert list(zip(cells.tolist(), map(tuple, boxes.tolist()))) == measures.boxes_of(shown, size, t, rule)
+            found = list(zip(cells.tolist(), map(tuple, boxes.tolist())))
+            assert found == measures.boxes_of(shown, size, t, rule)
 
 
 @pytest.mark.parametrize("photo, box", [
@@ -167,7 +174,8 @@ def test_of_several_true_boxes_the_best_counts():
 @pytest.mark.parametrize("M", [np.zeros((5, 5)), -np.ones((5, 5))])
 def test_without_a_box_nothing_overlaps(M):
     row = measure(M, whole(5, 5), [(0, 0, 4, 4)])
-    assert row["known"] == 0 and (row["largest"] == 0).all() and (row["any"] == 0).all() and row["whole"] == 1
+    assert row["known"] == 0 and (row["largest"] == 0).all() and (row["any"] == 0).all()
+    assert row["whole"] == 1
 
 
 def test_known_is_at_the_threshold_asked_for():
@@ -183,14 +191,15 @@ def test_known_is_at_the_threshold_asked_for():
 def test_any_part_is_never_worse_than_the_largest(rule):
     rng = np.random.default_rng(2)
     for _ in range(20):
-        row = measure(rng.normal(size=(4, 6)), whole(40, 27), [(5, 6, 20, 20), (30, 2, 35, 9)], rule=rule)
+        M = rng.normal(size=(4, 6))
+        row = measure(M, whole(40, 27), [(5, 6, 20, 20), (30, 2, 35, 9)], rule=rule)
         assert (row["any"] >= row["largest"]).all() and row["any"][4] >= row["known"] == row["largest"][4]
 
 
 # --- from rows to measures ------------------------------------------------------------------------
 
 def table(*rows, **columns):
-    """Rows of (rank, known, whole, centre); `largest` and `any` are `known` at every threshold, unless given."""
+    """Rows of (rank, known, whole, centre); `largest` and `any`, unless given, are `known` everywhere."""
     made = np.zeros(len(rows), ROW)
     for row, (rank, known, image, centre) in zip(made, rows):
         row["rank"], row["known"], row["whole"], row["centre"] = rank, known, image, centre
@@ -204,13 +213,16 @@ def by_key(rows):
     return {m.key: m for m in summarise(rows)}
 
 
-HAND = table((0, 0.9, 0.6, 0.2), (0, 0.4, 0.2, 0.5), (3, 0.6, 0.5, 0.1), (4, 0.1, 0.8, 0.6), (5, 0.5, 0.4, 0.3))
+HAND = table(
+    (0, 0.9, 0.6, 0.2), (0, 0.4, 0.2, 0.5), (3, 0.6, 0.5, 0.1), (4, 0.1, 0.8, 0.6), (5, 0.5, 0.4, 0.3),
+)
 
 
 @pytest.mark.parametrize("key, value, image, centre", [
     ("top1_classification_error", 3 / 5, None, None),  # ranks 0 0 3 4 5
     ("top5_classification_error", 1 / 5, None, None),
-    ("top1_localisation_error", 4 / 5, 4 / 5, 4 / 5),  # right and located: the 1st; whole image the 1st, centre the 2nd
+    # right and located: by the map's box; by the whole image; by the centre box
+    ("top1_localisation_error", 4 / 5, 4 / 5, 4 / 5),  # 1st; 1st; 2nd
     ("top5_localisation_error", 3 / 5, 2 / 5, 3 / 5),  # 1st, 3rd; 1st, 3rd, 4th; 2nd, 4th
     ("gt_known", 3 / 5, 3 / 5, 2 / 5),  # 1st, 3rd, 5th: exactly 0.5 is enough; 1st, 3rd, 4th; 2nd, 4th
     ("max_box_acc", 3 / 5, 3 / 5, 2 / 5),
@@ -228,13 +240,14 @@ def test_an_error_is_at_least_that_of_the_class():
     rows = table(*[(rank, known, 1, 0) for rank in (0, 2, 7) for known in (0.2, 0.5, 0.8)])
     m = by_key(rows)
     for k in (1, 5):
-        assert m[f"top{k}_localisation_error"].value >= m[f"top{k}_classification_error"].value
-        assert m[f"top{k}_localisation_error"].value >= 1 - m["gt_known"].value
-        assert m[f"top{k}_localisation_error"].whole == m[f"top{k}_classification_error"].value  # that box is right
+        located, right = m[f"top{k}_localisation_error"], m[f"top{k}_classification_error"]
+        assert located.value >= right.value
+        assert located.value >= 1 - m["gt_known"].value
+        assert located.whole == right.value  # the whole image is the true box
 
 
 def test_a_threshold_is_chosen_on_the_other_half():
-    """Even pictures are found at t = 0.10 only, odd ones at 0.30 only: each half's best is the other's worst."""
+    """Even pictures are found at t = 0.1 only, odd ones at 0.3: each half's best is the other's worst."""
     even, odd = (CURVE == 0.1) * 0.9, (CURVE == 0.3) * 0.9
     m = by_key(table(*[(0, 0, 0, 0)] * 6, largest=[even, odd] * 3, any=[even, odd] * 3))
     assert m["max_box_acc"].value == 0 and m["max_box_acc"].thresholds == (0.3, 0.1)
@@ -252,9 +265,11 @@ def test_one_good_threshold_is_found_from_both_halves():
 def test_v2_has_a_threshold_for_each_overlap():
     parts = (CURVE == 0.1) * 0.4 + (CURVE == 0.2) * 0.6 + (CURVE == 0.3) * 0.8
     rows = table(*[(0, 0, 0, 0)] * 4, any=parts)
-    rows["any"][:2, 6] = 0  # t = 0.3 fails for a picture of each half: 0.3 and 0.5 are reached elsewhere, 0.7 is not
+    # t = 0.3 fails for a picture of each half: IoU 0.3 and 0.5 are reached elsewhere, 0.7 is not
+    rows["any"][:2, 6] = 0
     m = by_key(rows)["max_box_acc_v2"]
-    assert m.thresholds == (0.1, 0.1, 0.2, 0.2, 0.3, 0.3) and m.value == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-15)
+    assert m.thresholds == (0.1, 0.1, 0.2, 0.2, 0.3, 0.3)
+    assert m.value == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-15)
 
 
 def test_measures_are_those_of_the_loops():
@@ -277,11 +292,13 @@ def test_measures_are_those_of_the_loops():
     assert table_["threshold"].tolist() == measures.CURVE
     for i in range(20):
         assert table_["largest"][i] == measures.mean([int(one[i] >= 0.5) for one in rows["largest"].tolist()])
-        for delta, least in zip((0.3, 0.5, 0.7), deltas):
-            assert table_[f"any {delta}"][i] == measures.mean([int(one[i] >= least) for one in rows["any"].tolist()])
+        for delta, least in zip((0.3, 0.5, 0.7), deltas, strict=True):
+            hits = [int(one[i] >= least) for one in rows["any"].tolist()]
+            assert table_[f"any {delta}"][i] == measures.mean(hits)
 
 
-@pytest.mark.parametrize("hits, n, low, high", [  # Newcombe, Statistics in Medicine 17 (1998), Table I, method 3
+# Newcombe, Statistics in Medicine 17 (1998), Table I, method 3
+@pytest.mark.parametrize("hits, n, low, high", [
     (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
 ])
 def test_the_interval_is_wilsons(hits, n, low, high):

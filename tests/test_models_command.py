@@ -42,11 +42,13 @@ def test_models_are_listed(cache, put, capsys):
 
 def test_a_fetched_model_is_known_by_its_name(put, capsys, photo, tmp_path):
     put("resnet18-v1", x=(None, 3, 224, 224))
-    assert main(["explain", str(photo), "--model", "ResNet18-v1", "--plain", "--json", "--out", str(tmp_path)]) == 0
+    arguments = ["--model", "ResNet18-v1", "--plain", "--json", "--out", str(tmp_path)]
+    assert main(["explain", str(photo), *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["model"] == "resnet18-v1-7.onnx"
     put("efficientnet-lite4")
     main(["inspect", "efficientnet-lite4", "--json"])
-    assert json.loads(capsys.readouterr().out)["input"]["preprocessing"].endswith("mean 0.498 0.498 0.498, std 0.502 0.502 0.502")
+    preprocessing = json.loads(capsys.readouterr().out)["input"]["preprocessing"]
+    assert preprocessing.endswith("mean 0.498 0.498 0.498, std 0.502 0.502 0.502")
 
 
 def test_nothing_is_fetched_unless_asked(cache, capsys, monkeypatch, photo, tmp_path):

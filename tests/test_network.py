@@ -34,7 +34,7 @@ def test_the_body_computes_what_a_loop_computes(small):
     """f of the network, from the photo's pixels, without onnxruntime."""
     network, pixels = load(small), scene(16, 20)
     f = network.see(pixels).f
-    x = (pixels.transpose(2, 0, 1) / 255 - np.array([0.5, 0.4, 0.3])[:, None, None]) / np.array([0.2, 0.3, 0.4])[:, None, None]
+    x = ((pixels / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).transpose(2, 0, 1)
     for k in range(K):
         for i in range(4):
             for j in range(5):
@@ -63,9 +63,12 @@ HEADS = {
     "softmax": GAP + GEMM + [("Softmax", ["S"], "P")],
     "dropout and reshape": [GAP[0], ("Dropout", ["pooled"], "d"), ("Reshape", ["d", "flat"], "F")] + GEMM,
     "transposed weights": GAP + [("Transpose", ["w"], "t"), ("MatMul", ["F", "t"], "S")],
-    "two linear layers": GAP + [("Gemm", ["F", "square"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
-    "BatchNormalization": [GAP[0], ("BatchNormalization", ["pooled", "g", "h", "m", "v"], "n"), ("Flatten", ["n"], "F")] + GEMM,
-    "Mul and Sub": GAP + [("Mul", ["F", "g"], "G"), ("Sub", ["G", "h"], "H"), ("Gemm", ["H", "w", "b"], "S", {"transB": 1})],
+    "two linear layers": GAP + [("Gemm", ["F", "square"], "G"),
+                                ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
+    "BatchNormalization": [GAP[0], ("BatchNormalization", ["pooled", "g", "h", "m", "v"], "n"),
+                           ("Flatten", ["n"], "F")] + GEMM,
+    "Mul and Sub": GAP + [("Mul", ["F", "g"], "G"), ("Sub", ["G", "h"], "H"),
+                          ("Gemm", ["H", "w", "b"], "S", {"transB": 1})],
     "Sub from a constant": GAP + [("Sub", ["h", "F"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
     "Div": GAP + GEMM[:0] + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Div", ["s", "two"], "S")],
 }
@@ -84,39 +87,53 @@ def test_every_form_of_head_folds_into_w_and_b(tmp_path, form):
     network = load(path)
     seen = network.see(scene(24, 16))
     assert network.w.shape == (C, K) and network.b.shape == (C,)
-    np.testing.assert_allclose(class_scores(global_average_pool(seen.f), network.w, network.b), seen.S, rtol=1e-4, atol=1e-4)
+    S = class_scores(global_average_pool(seen.f), network.w, network.b)
+    np.testing.assert_allclose(S, seen.S, rtol=1e-4, atol=1e-4)
     check_scores(seen.f, network.w, network.b, seen.S)
 
 
 BETWEEN = r"stands between the pooling \(GlobalAveragePool -> pooled\) and the scores"
 FLATTENED = r"the last activations are flattened into the linear layer \(Flatten -> F\) without pooling"
 NOTHING = "no global average pooling leads to the output"
-TWO_LAYERS = [("Gemm", ["F", "square"], "h1"), ("Relu", ["h1"], "h2"), ("Gemm", ["h2", "w", "b"], "S", {"transB": 1})]
+TWO_LAYERS = [
+    ("Gemm", ["F", "square"], "h1"), ("Relu", ["h1"], "h2"), ("Gemm", ["h2", "w", "b"], "S", {"transB": 1}),
+]
 LAYER_NORM = [
     ("ReduceMean", ["F"], "mean", {"axes": [-1]}), ("Sub", ["F", "mean"], "d"), ("Mul", ["d", "d"], "d2"),
     ("ReduceMean", ["d2"], "variance", {"axes": [-1]}), ("Sqrt", ["variance"], "deviation"),
-    ("Div", ["d", "deviation"], "n"), ("Mul", ["n", "g"], "n2"), ("Gemm", ["n2", "w", "b"], "S", {"transB": 1}),
+    ("Div", ["d", "deviation"], "n"), ("Mul", ["n", "g"], "n2"),
+    ("Gemm", ["n2", "w", "b"], "S", {"transB": 1}),
 ]
 REFUSED = {
     "flatten and one layer (AlexNet)": ([("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")], FLATTENED),
     "flatten and three layers (VGG)": (
-        [("AveragePool", ["f"], "p", {"kernel_shape": [1, 1]}), ("Flatten", ["p"], "F"), ("Gemm", ["F", "big"], "hidden"),
-         ("Relu", ["hidden"], "r"), ("Gemm", ["r", "seven"], "S")], FLATTENED),
+        [("AveragePool", ["f"], "p", {"kernel_shape": [1, 1]}), ("Flatten", ["p"], "F"),
+         ("Gemm", ["F", "big"], "hidden"), ("Relu", ["hidden"], "r"), ("Gemm", ["r", "seven"], "S")],
+        FLATTENED),
     "an activation between (MobileNetV3)": (GAP + TWO_LAYERS, "Relu -> h2 " + BETWEEN),
     "a hard swish between": (
-        GAP + [("HardSwish", ["F"], "hidden"), ("Gemm", ["hidden", "w", "b"], "S", {"transB": 1})], "HardSwish -> hidden " + BETWEEN),
+        GAP + [("HardSwish", ["F"], "hidden"), ("Gemm", ["hidden", "w", "b"], "S", {"transB": 1})],
+        "HardSwish -> hidden " + BETWEEN),
     "a layer norm between (ConvNeXt)": (GAP + LAYER_NORM, "Div -> n " + BETWEEN),
-    "an activation behind": (GAP + [("Gemm", ["F", "w"], "s", {"transB": 1}), ("Tanh", ["s"], "S")], "Tanh -> S " + BETWEEN),
+    "an activation behind": (
+        GAP + [("Gemm", ["F", "w"], "s", {"transB": 1}), ("Tanh", ["s"], "S")], "Tanh -> S " + BETWEEN),
     "an activation behind max pooling": (
-        [("GlobalMaxPool", ["f"], "pooled"), GAP[1]] + TWO_LAYERS, r"Relu -> h2 stands between the pooling \(GlobalMaxPool"),
+        [("GlobalMaxPool", ["f"], "pooled"), GAP[1]] + TWO_LAYERS,
+        r"Relu -> h2 stands between the pooling \(GlobalMaxPool"),
     "attention (ViT)": (
-        [("Reshape", ["f", "tokens"], "t"), ("Transpose", ["t"], "k", {"perm": [0, 2, 1]}), ("MatMul", ["k", "t"], "q"),
-         ("Softmax", ["q"], "a"), ("MatMul", ["a", "k"], "u"), ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM,
+        [("Reshape", ["f", "tokens"], "t"), ("Transpose", ["t"], "k", {"perm": [0, 2, 1]}),
+         ("MatMul", ["k", "t"], "q"), ("Softmax", ["q"], "a"), ("MatMul", ["a", "k"], "u"),
+         ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM,
         r"attention stands before the scores \(on the way back at MatMul -> u\)"),
-    "no classifier at all (a detector)": ([("Conv", ["f", "w4"], "boxes"), ("Concat", ["boxes", "f"], "S", {"axis": 1})], NOTHING),
-    "two paths": (GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")], "Mul -> S " + BETWEEN),
-    "the mean over half of the map": ([("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"),
-                                       ("Gemm", ["F", "big4"], "S")], r"pools over the axes \[2\], not over height"),
+    "no classifier at all (a detector)": (
+        [("Conv", ["f", "w4"], "boxes"), ("Concat", ["boxes", "f"], "S", {"axis": 1})], NOTHING),
+    "two paths": (
+        GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Mul", ["s", "s"], "S")],
+        "Mul -> S " + BETWEEN),
+    "the mean over half of the map": (
+        [("ReduceMean", ["f"], "rows", {"axes": [2]}), ("Flatten", ["rows"], "F"),
+         ("Gemm", ["F", "big4"], "S")],
+        r"pools over the axes \[2\], not over height"),
 }
 
 
@@ -126,17 +143,20 @@ def test_a_head_that_is_not_linear_is_refused_by_name(tmp_path, form):
     extra = {**EXTRA, "big": np.ones((K * 16, C), np.float32), "big4": np.ones((K * 4, C), np.float32),
              "seven": np.ones((C, C), np.float32), "tokens": np.array([1, K, -1]), "zero": np.array(0)}
     path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
-    with pytest.raises(CamNotApplicable, match=rf"^CAM does not apply to odd\.onnx: .*{message}.*; the paper ") as refused:
+    pattern = rf"^CAM does not apply to odd\.onnx: .*{message}.*; the paper "
+    with pytest.raises(CamNotApplicable, match=pattern) as refused:
         load(path)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("form, nodes, message", [
-    ("a pooling of half the size", [("AveragePool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}),
-                                    ("Flatten", ["p"], "F"), ("Gemm", ["F", "big4"], "S")],
+    ("a pooling of half the size",
+     [("AveragePool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}), ("Flatten", ["p"], "F"),
+      ("Gemm", ["F", "big4"], "S")],
      "pools 2 x 2 cells of a 4 x 4 map, and what is left is flattened; the paper pools the whole map"),
     ("a max pooling of half the size, as in front of the layers of AlexNet",
-     [("MaxPool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}), ("Flatten", ["p"], "F"), ("Gemm", ["F", "big4"], "S")],
+     [("MaxPool", ["f"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]}), ("Flatten", ["p"], "F"),
+      ("Gemm", ["F", "big4"], "S")],
      "MaxPool -> p pools 2 x 2 cells of a 4 x 4 map, and what is left is flattened"),
     ("a group convolution", [GAP[0], ("Conv", ["pooled", "grouped"], "S", {"group": 5})],
      "has filters of shape .* in 5 groups"),
@@ -147,7 +167,7 @@ def test_what_only_the_numbers_show_is_refused_too(tmp_path, form, nodes, messag
     extra = {**EXTRA, "big4": np.ones((4 * K, C), np.float32), "grouped": np.ones((10, 1, 1, 1), np.float32)}
     path = networks.save(tmp_path / "odd.onnx", BODY + nodes, extra, x=(1, 3, 16, 16), opset=14)
     with pytest.raises(CamNotApplicable, match=rf"^CAM does not apply to odd\.onnx: .*{message}"):
-        load(path).w
+        load(path)
 
 
 def test_a_head_read_wrongly_cannot_pass(small, monkeypatch):
@@ -171,14 +191,17 @@ def test_without_metadata_imagenet_is_assumed(tmp_path):
     ({"size": "0"}, "describes its preprocessing badly"),
     ({"mean": "0.5"}, "describes its preprocessing badly"),
     ({"std": "[0, 1, 1]"}, "describes its preprocessing badly .mean is .* none of std zero"),
-    ({"resize": "stretch"}, "describes its preprocessing badly .resize is 'stretch'; give one of fit, crop, squash"),
+    ({"resize": "stretch"},
+     "describes its preprocessing badly .resize is 'stretch'; give one of fit, crop, squash"),
 ])
 def test_metadata_that_does_not_fit_is_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        load(networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, **change})).classes
+        load(networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, **change}))
 
 
-@pytest.mark.parametrize("metadata", [{"classes": "not json", "mean": "of another tool"}, {"classes": '{"a": 1}'}, {}])
+@pytest.mark.parametrize("metadata", [
+    {"classes": "not json", "mean": "of another tool"}, {"classes": '{"a": 1}'}, {},
+])
 def test_metadata_of_other_tools_is_left_alone(tmp_path, metadata):
     network = load(networks.classifier(tmp_path / "n.onnx", metadata=metadata))
     assert network.classes[6] == "class 6" and len(network.assumed) == 2
@@ -186,7 +209,8 @@ def test_metadata_of_other_tools_is_left_alone(tmp_path, metadata):
 
 @pytest.mark.parametrize("order, right", [([0, 1, 2, 3, 4], True), ([0, 2, 1, 3, 4], False)])
 def test_a_gather_may_flatten_but_not_mix_the_units(tmp_path, order, right):
-    nodes = BODY + GAP[:1] + [("Flatten", ["pooled"], "G"), ("Gather", ["G", "order"], "F", {"axis": 1})] + GEMM
+    nodes = BODY + GAP[:1] + [("Flatten", ["pooled"], "G"),
+                              ("Gather", ["G", "order"], "F", {"axis": 1})] + GEMM
     network = load(networks.save(tmp_path / "n.onnx", nodes, {"order": np.array(order)}, opset=13))
     if right:
         explain(scene(16, 16), network)
@@ -199,13 +223,13 @@ def test_a_gather_may_flatten_but_not_mix_the_units(tmp_path, order, right):
 def test_an_input_that_is_no_picture_is_refused_before_it_eats_memory(tmp_path, x):
     networks.save(tmp_path / "n.onnx", [("GlobalAveragePool", ["x"], "S")], x=x, metadata=None)
     with pytest.raises(InputError, match="n.onnx takes"):
-        load(tmp_path / "n.onnx").w
+        load(tmp_path / "n.onnx")
 
 
 def test_scores_without_a_batch_axis(tmp_path):
     nodes = BODY + GAP + [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Squeeze", ["s", "first"], "S")]
-    seen = load(networks.save(tmp_path / "n.onnx", nodes, {"first": np.array([0])}, opset=13)).see(scene(16, 16))
-    assert seen.S.shape == (C,)
+    network = load(networks.save(tmp_path / "n.onnx", nodes, {"first": np.array([0])}, opset=13))
+    assert network.see(scene(16, 16)).S.shape == (C,)
 
 
 BAD_MODELS = {
@@ -213,9 +237,11 @@ BAD_MODELS = {
     "folder": (lambda p: p.mkdir(), "is a folder; give an .onnx file"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "web page": (lambda p: p.write_text("<html>404", encoding="utf-8"), "is a web page"),
-    "pointer": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"), "Git-LFS pointer"),
+    "pointer": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"),
+                "Git-LFS pointer"),
     "text": (lambda p: p.write_text("hello there", encoding="utf-8"), "is not a whole ONNX model"),
-    "unknown op": (lambda p: networks.save(p, [("Frobnicate", ["x"], "f")] + GAP + GEMM), "cannot be opened by onnxruntime"),
+    "unknown op": (lambda p: networks.save(p, [("Frobnicate", ["x"], "f")] + GAP + GEMM),
+                   "cannot be opened by onnxruntime"),
     "newer IR": (lambda p: networks.classifier(p, ir=99), "cannot be opened by onnxruntime"),
 }
 
@@ -244,7 +270,8 @@ def test_no_telemetry_and_no_noise(small, tmp_path):
     """A fresh process with an empty home writes nothing there, and nothing to the terminal."""
     home = tmp_path / "home"
     home.mkdir()
-    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "TMPDIR": str(home), "LOCALAPPDATA": str(home)}
+    folders = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "LOCALAPPDATA")
+    env = {**os.environ, **dict.fromkeys(folders, str(home))}
     env.pop("CI", None)  # it would hide the effect
     env.pop("ORT_DISABLE_TELEMETRY", None)
     code = f"import cam_numpy; cam_numpy.load({str(small)!r}).w"

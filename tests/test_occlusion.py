@@ -48,7 +48,8 @@ def test_the_map_is_that_of_the_loops(network, patch):
 
 def test_a_third_of_the_short_side_is_covered_unless_told(network):
     photo = scene(16, 24)
-    np.testing.assert_array_equal(occlusion_map(photo, network, 1), occlusion_map(photo, network, 1, round(16 / 3)))
+    third = occlusion_map(photo, network, 1, round(16 / 3))
+    np.testing.assert_array_equal(occlusion_map(photo, network, 1), third)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (33, 20), (16, 16)])
@@ -88,7 +89,8 @@ def test_covering_all_but_what_counts_is_covering_a_cell(exact):
 
 
 @pytest.mark.parametrize("c, patch, message", [
-    (C, None, "class 7 does not exist; the network has classes 0 to 6"), (-1, None, "class -1 does not exist"),
+    (C, None, "class 7 does not exist; the network has classes 0 to 6"),
+    (-1, None, "class -1 does not exist"),
     (2.0, None, "class 2.0 is neither an index nor a name; give an integer or a string"),
     ("cow", None, 'class "cow" is not one of the network\'s 7 classes'),
     (0, 0, "patch is 0; it is a number of pixels; give a positive integer"), (0, -3, "patch is -3; "),
@@ -113,7 +115,8 @@ class Four:
 
 
 def test_evaluate_measures_the_occlusion_map(network):
-    cam, occlusion = (evaluate(Four(), network, method=method, threshold=0.3).rows for method in ("cam", "occlusion"))
+    cam, occlusion = (evaluate(Four(), network, method=method, threshold=0.3).rows
+                      for method in ("cam", "occlusion"))
     for name in ("picture", "rank", "whole", "centre"):
         np.testing.assert_array_equal(occlusion[name], cam[name])
     for i, row in enumerate(occlusion):

@@ -77,7 +77,8 @@ def filled(model, data):
 
 def model_of(*tensors):
     """The bytes of a model with some initializers, no more, and something unknown in front."""
-    return b"\x98\x06\x05" + ModelProto(graph=GraphProto(initializer=tensors, name="g"), producer_name="p").SerializeToString()
+    model = ModelProto(graph=GraphProto(initializer=tensors, name="g"), producer_name="p")
+    return b"\x98\x06\x05" + model.SerializeToString()
 
 
 MANY = np.arange(LARGE, dtype=np.float32)  # four bytes each
@@ -85,8 +86,10 @@ RAW = numpy_helper.from_array(MANY, "raw")
 
 
 def test_slim_leaves_out_nothing_but_large_arrays_and_says_where_they_lie():
-    half, floats = numpy_helper.from_array(MANY.astype(np.float16), "half"), helper.make_tensor("floats", 1, [LARGE], MANY)
-    small, shape = numpy_helper.from_array(MANY[:9], "small"), numpy_helper.from_array(np.array([-1, 5]), "shape")
+    half = numpy_helper.from_array(MANY.astype(np.float16), "half")
+    floats = helper.make_tensor("floats", 1, [LARGE], MANY)
+    small = numpy_helper.from_array(MANY[:9], "small")
+    shape = numpy_helper.from_array(np.array([-1, 5]), "shape")
     data = model_of(small, RAW, half, shape, floats)
     model = slim(data, "n.onnx", [])
     assert len(data) > 9 * LARGE and len(model) < 500 and model[:3] == data[:3]
@@ -133,7 +136,8 @@ def test_unknown_fields_are_skipped(data):
 
 @pytest.mark.parametrize("data, message", [
     (b"", r"m\.onnx is empty \(0 bytes\); get the file again"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git-LFS pointer, not the model; fetch"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+     "is a Git-LFS pointer, not the model; fetch"),
     (b"\n<!DOCTYPE html><html>", "is a web page, not a model; download the file itself"),
     (b"PK\x03\x04 archive/data.pkl", "holds weights of another framework; export the network to ONNX"),
     (b"\x08\x07", "is not a whole ONNX model .it holds no graph.; get the file again"),

@@ -151,7 +151,8 @@ BAD_PHOTOS = {
     "cut JPEG": (truncated, "is damaged or cut off .*; get the file again"),
     "cut PNG": (truncated_png, "is damaged or cut off .*; get the file again"),
     "bomb": (bomb, "is too large .*; make it smaller first"),
-    "real numbers": (lambda p: Image.new("F", (3, 3)).save(p, format="TIFF"), "holds real numbers .*; save it"),
+    "real numbers": (lambda p: Image.new("F", (3, 3)).save(p, format="TIFF"),
+                     "holds real numbers .*; save it"),
 }
 
 
@@ -174,7 +175,9 @@ def test_a_name_that_no_file_can_have_is_refused():
         read_photo("x" * 5000)
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize("array", [
+    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8),
+])
 def test_an_array_of_another_kind_is_refused(array):
     with pytest.raises(InputError, match=r"give \(h, w, 3\) uint8"):
         read_photo(array)

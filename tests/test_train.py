@@ -28,7 +28,8 @@ def data(tmp_path):
     root = tmp_path / "tiny-imagenet-200"
     root.mkdir()
     (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n", encoding="utf-8")
-    (root / "words.txt").write_text("".join(f"{wnid}\tthing {wnid[-1]}, Res\n" for wnid in ["n9", *WNIDS]).replace("n9", "n00000009"), encoding="utf-8")
+    words = "".join(f"{wnid}\tthing {wnid[-1]}, Res\n" for wnid in ["n00000009", *WNIDS])
+    (root / "words.txt").write_text(words, encoding="utf-8")
     for c, wnid in enumerate(WNIDS):
         images = root / "train" / wnid / "images"
         images.mkdir(parents=True)
@@ -37,7 +38,8 @@ def data(tmp_path):
             picture = scene(64, 64, 10 * c + i) // 2
             picture[..., c] += 100
             Image.fromarray(picture).save(images / name)
-        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("".join(f"{n}\t0\t0\t9\t9\n" for n in names), encoding="utf-8")
+        boxes = "".join(f"{name}\t0\t0\t9\t9\n" for name in names)
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text(boxes, encoding="utf-8")
     (root / "val" / "images").mkdir(parents=True)
     rows = []
     for i in range(4):
@@ -129,12 +131,16 @@ def test_crops_stay_inside_and_flip():
 
 
 def test_help_needs_no_data():
-    done = subprocess.run([sys.executable, "-m", "weights.train", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "weights.train", "--help"],
+                          capture_output=True, text=True, check=True)
     assert "--schedule" in done.stdout
 
 
 def test_an_exported_network_is_unfolded_whole(data, tmp_path):
-    """The torch network computes what the file computes, and so does its live batch norm on the pictures it was measured on."""
+    """The torch network computes what the file computes.
+
+    Its live batch norm does, too, on the pictures on which it was measured.
+    """
     exported = run(data, tmp_path / "a")
     x = torch.randn(6, 3, 24, 40, generator=torch.Generator().manual_seed(1))
     network = train.PooledNetwork(3)
@@ -156,11 +162,15 @@ def test_going_on_with_max_pooling(data, tmp_path):
     assert recipe["start"] == "net.onnx" and recipe["sgd_rate"] == train.Recipe.sgd_rate / 10
 
 
-@pytest.mark.parametrize("content, message", [(None, "cannot be read"), (b"hello", "cannot be read"), ("small", "has 2 layers with weights, the network has")])
+@pytest.mark.parametrize("content, message", [
+    (None, "cannot be read"), (b"hello", "cannot be read"),
+    ("small", "has 2 layers with weights, the network has"),
+])
 def test_a_start_that_does_not_fit_is_refused(data, tmp_path, small, content, message, capsys):
     path = tmp_path / "start.onnx"
     if content is not None:
         path.write_bytes(small.read_bytes() if content == "small" else content)
     with pytest.raises(SystemExit) as stop:
-        train.main([str(data), "--start", str(path), "--state", str(tmp_path / "s.pt"), "--out", str(tmp_path / "o.onnx")])
+        train.main([str(data), "--start", str(path), "--state", str(tmp_path / "s.pt"),
+                    "--out", str(tmp_path / "o.onnx")])
     assert stop.value.code == 2 and message in capsys.readouterr().err and not (tmp_path / "o.onnx").exists()

@@ -30,7 +30,8 @@ PAPER = {
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m weights.compare", description=__doc__.split("\n")[0])
     parser.add_argument("data", help="tiny-imagenet-200.zip or its folder, or another data set of `evaluate`")
-    parser.add_argument("--limit", type=int, help="so many pictures for average against max pooling (default: all)")
+    parser.add_argument("--limit", type=int,
+                        help="so many pictures for average against max pooling (default: all)")
     parser.add_argument("--occlusion", type=int, default=300, metavar="N",
                         help="so many pictures for occlusion (default: %(default)s; 0 leaves it out)")
     options = parser.parse_args(arguments)
@@ -99,8 +100,10 @@ def _occlusion(dataset, network, count):
     quick = load(network.path)  # as `explain` opens it: several threads at one photo
     H, W = quick.see(photos[0]).f.shape[1:]
     ways = {
-        "cam": ("class activation map", 1, lambda photo: class_activation_map(quick.see(photo).f, quick.w, 0)),
-        "occlusion": ("occlusion", 1 + H * W, lambda photo: occlusion_map(photo, quick, 0)),
+        "cam": ("class activation map", 1,
+                lambda photo: class_activation_map(quick.see(photo).f, quick.w, 0)),
+        "occlusion": ("occlusion", 1 + H * W,
+                      lambda photo: occlusion_map(photo, quick, 0)),
     }
     for method, (name, passes, make) in ways.items():
         seconds = np.median([_seconds(make, photo) for photo in photos])

@@ -63,14 +63,16 @@ def draw(rows, networks, path):
         bottom = height - (i + 1) * (TALL + 0.45) - 0.05
         for j, network in enumerate([None, *networks]):
             left = 0.2 + j * (wide + 0.2) + (wide - photo.width / DPI) / 2
-            axes = figure.add_axes((left / width, bottom / height, photo.width / DPI / width, photo.height / DPI / height))
+            axes = figure.add_axes((left / width, bottom / height,
+                                    photo.width / DPI / width, photo.height / DPI / height))
             axes.set_axis_off()
             if network is None:
                 axes.imshow(np.asarray(photo))
                 axes.set_title(short_name(networks[0].classes[c]), fontsize=11, color=INK, fontweight="bold")
             else:
                 _panel(axes, explain(photo, network), c)
-    text = ("each map has a scale of its own; blue: its box, the largest connected component above 20 % of its maximum\n"
+    text = ("each map has a scale of its own; "
+            "blue: its box, the largest connected component above 20 % of its maximum\n"
             f"dots: where the {UNITS} units that raise the score most are strongest, "
             "all that max pooling counts of them")
     figure.text(0.5, 0.12 / height, text, ha="center", fontsize=9, color=FAINT)

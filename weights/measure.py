@@ -60,8 +60,8 @@ def main(arguments=None):
         network.preprocessing = replace(default, size=size)
         accuracy = measure(network, images, labels)
         mark = " (the default)" if size == default.size else ""
-        print(f"{size:4d}  {accuracy['top1']:6.2%}  {accuracy['top5']:6.2%}  {_milliseconds(network, images[0]):6.2f} ms{mark}",
-              flush=True)
+        print(f"{size:4d}  {accuracy['top1']:6.2%}  {accuracy['top5']:6.2%}  "
+              f"{_milliseconds(network, images[0]):6.2f} ms{mark}", flush=True)
 
 
 def _milliseconds(network, image, repeats=30):

@@ -147,7 +147,7 @@ def orthogonal(G):
 def optimizers(network, recipe):
     """Muon for the convolutions but the first, Nesterov SGD for everything else."""
     inner, weights, plain = [], [], []
-    for name, p in network.named_parameters():
+    for p in network.parameters():
         if p.ndim == 4 and p.shape[1] > 3:
             inner.append(p)
         else:
@@ -316,7 +316,8 @@ def metadata(data, recipe):
         "stride": str(STRIDE),
         "pooling": recipe.pooling,
         "training_data": "Tiny ImageNet (Stanford CS231n): 100,000 pictures, 64x64, 200 classes of ImageNet",
-        "licence": "MIT for the weights as a work of ours; ImageNet's pictures are for non-commercial research",
+        "licence": "MIT for the weights as a work of ours; "
+                   "ImageNet's pictures are for non-commercial research",
         "recipe": asdict(recipe),
     }
 
@@ -330,14 +331,17 @@ def main(arguments=None):
     parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="(default: %(default)s)")
     parser.add_argument("--start", default="", metavar="FILE",
                         help="go on from this exported network, at a tenth of the learning rates")
-    parser.add_argument("--out", metavar="FILE", help="the ONNX file to write (default: "
-                        + ", ".join(f"{name} for {pooling}" for pooling, name in NAMES.items()) + ", in weights/)")
+    parser.add_argument("--out", metavar="FILE",
+                        help="the ONNX file to write (default: "
+                        + ", ".join(f"{name} for {pooling}" for pooling, name in NAMES.items())
+                        + ", in weights/)")
     parser.add_argument("--state", default="training.pt", metavar="FILE",
                         help="the checkpoint; the log lies beside it, as .csv (default: %(default)s)")
     parser.add_argument("--schedule", type=_schedule, metavar="ExP,ExP,...",
                         help="epochs x picture size, one after another (default: "
                         + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + "; with --start: 2x80)")
-    parser.add_argument("--per-class", type=int, metavar="N", help="train on N pictures a class, to try it out")
+    parser.add_argument("--per-class", type=int, metavar="N",
+                        help="train on N pictures a class, to try it out")
     options = parser.parse_args(arguments)
     try:
         data = TinyImageNet(options.data)
@@ -366,7 +370,8 @@ def _schedule(text):
     pairs = tuple(tuple(part.split("x")) for part in text.split(","))
     good = all(len(pair) == 2 and all(n.isdecimal() and int(n) > 0 for n in pair) for pair in pairs)
     if not good or any(int(size) % STRIDE for _, size in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r}: give such as 3x40,4x64, sizes being multiples of {STRIDE}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give such as 3x40,4x64, sizes being multiples of {STRIDE}")
     return tuple((int(epochs), int(size)) for epochs, size in pairs)
 
 

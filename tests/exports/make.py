@@ -141,7 +141,8 @@ def expected(model, exporter, opset):
     if model.verdict == "refused":
         return row
     classifier = [layer for layer in model.modules() if isinstance(layer, (nn.Linear, nn.Conv2d))][-1]
-    return {**row, "f_shape": list(f.shape[1:]), "F": _digits(f[0].amax((1, 2)) if model.form == "gmp" else f[0].mean((1, 2))),
+    F = f[0].amax((1, 2)) if model.form == "gmp" else f[0].mean((1, 2))
+    return {**row, "f_shape": list(f.shape[1:]), "F": _digits(F),
             "w": _digits(classifier.weight.flatten(1)), "b": _digits(classifier.bias)}
 
 
