@@ -1,7 +1,10 @@
-"""Where the time and the memory go: `python -m tests.benchmark`.
+"""Where the time and the memory go: `python -m tests.benchmark [PART ...]`.
 
-Medians of repeated runs. The network of ResNet-18's size is made up here (its
-weights are random: time does not depend on them).
+Every figure that can be a ratio is one: ours against the least that any program would need for the
+same, the two sides run in turn, so that what else the machine does meets both. Printed are the
+median and, in brackets, the smallest and the largest of all rounds. The networks of ResNet-18's
+size and of many small layers are made up here; their weights are random, time does not depend on
+them.
 """
 
 from __future__ import annotations
@@ -14,47 +17,71 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper, save
 from PIL import Image
 
-from cam_numpy import check_scores, class_activation_map, class_scores, global_average_pool, load, softmax
-from cam_numpy.evaluation.datasets import open_dataset
-from cam_numpy.evaluation.run import evaluate
+from cam_numpy import class_activation_map, evaluate, load, open_dataset, softmax
+from cam_numpy.errors import Assumed
 from cam_numpy.image.photo import portrait, read_photo
 from tests.conftest import scene
 
+# what any program needs that explains a portrait and draws a figure
+LEAST = """
+import sys, numpy as np
+from PIL import Image
+import onnxruntime
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+photo = Image.open(sys.argv[2]).convert("RGB").resize((96, 112))
+x = np.asarray(photo, np.float32).transpose(2, 0, 1)[None] / 255
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"]).run(None, {"x": x})
+figure = Figure(figsize=(11, 4), dpi=120)
+FigureCanvasAgg(figure)
+figure.savefig(sys.argv[3])
+"""
 
-def main():
+
+def main(parts):
+    warnings.simplefilter("ignore", Assumed)
+    names = ("numpy", "onnxruntime", "pillow", "matplotlib")
+    packages = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, "
-          f"Python {platform.python_version()}, "
-          + ", ".join(f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "pillow", "matplotlib")))
-    photo = read_photo(portrait())
+          f"Python {platform.python_version()}, {packages}")
     with tempfile.TemporaryDirectory() as folder:
-        one_photo("the shipped network", load(), photo)
-        many_photos(Path(folder) / "photos")
-        one_photo("a network of ResNet-18's size", load(resnet18(Path(folder) / "resnet18.onnx")), photo)
-        large = resnet18(Path(folder) / "large.onnx", widen=1.5)
-        command = [sys.executable, "-m", "cam_numpy", "explain", "--out", folder]
-        process("python -c pass", [sys.executable, "-c", "pass"])
-        process("import numpy", [sys.executable, "-c", "import numpy"])
-        process("import cam_numpy", [sys.executable, "-c", "import cam_numpy"])
-        process("cam-numpy explain", command)
-        process("cam-numpy explain --plain", [*command, "--plain"])
-        print(f"opening a network of {large.stat().st_size / 1e6:.0f} MB")
-        imports = "import cam_numpy.network.network as n, onnxruntime as o, time; "
-        python = [sys.executable, "-c"]
-        process("  onnxruntime alone", [*python, f"{imports} o.InferenceSession({str(large)!r})"])
-        process("  cam_numpy.load", [*python, f"{imports} n.load({str(large)!r})"])
-        process("  (the imports alone)", [*python, imports])
+        for part in parts or PARTS:
+            PARTS[part](Path(folder))
 
 
-def many_photos(folder, count=400, repeats=5):
+def equations(folder):
+    """What is computed after the backbone has run, against the forward pass."""
+    for name, network in (("the shipped network", load()),
+                          ("a network of ResNet-18's size", load(resnet18(folder / "resnet18.onnx")))):
+        x, _ = network.preprocessing(read_photo(portrait()))
+        f, S = network.run(x)
+
+        def after(network=network, f=f, S=S):
+            """F, S, P, one M, and the check of all classes: what `explain` computes."""
+            network.check_scores(f, S)
+            network.form.pool(f)
+            return class_activation_map(f, network.w, int(softmax(S).argmax()))
+
+        print(f"{name}, f {f.shape}, {len(S)} classes")
+        ours, theirs = in_turn(after, lambda network=network, x=x: network.run(x), rounds=50)
+        report("forward pass", theirs, 1000, "ms")
+        report("after the backbone", ours, 1000, "ms")
+        report("ratio", ratios(ours, theirs), 100, "%")
+
+
+def throughput(folder, count=400, rounds=7):
     """Pictures a second of `evaluate`, and of onnxruntime alone on the same arrays and threads."""
+    folder = folder / "photos"
     folder.mkdir()
     lines = ["path,label,x0,y0,x1,y1"]
     for i in range(count):
@@ -62,76 +89,117 @@ def many_photos(folder, count=400, repeats=5):
         lines.append(f"{i}.jpg,{i % 200},{i % 30},10,{i % 30 + 30},50")
     (folder / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
     dataset, network, workers = open_dataset(folder / "boxes.csv"), load(threads=1), os.cpu_count()
-    session, wanted = network._session, [network.head.S]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(network.path, options, providers=["CPUExecutionProvider"])
     arrays = [network.preprocessing(case.photo)[0][None] for case in dataset]
-    rates = {"evaluate": [], "onnxruntime alone": []}
     with ThreadPoolExecutor(workers) as pool:
-        for _ in range(repeats):
-            start = time.perf_counter()
-            list(pool.map(lambda x: session.run(wanted, {network.input_name: x}), arrays))
-            rates["onnxruntime alone"].append(count / (time.perf_counter() - start))
-            start = time.perf_counter()
-            evaluate(dataset, network)
-            rates["evaluate"].append(count / (time.perf_counter() - start))
+        def alone():
+            list(pool.map(lambda x: session.run(["S"], {"x": x}), arrays))
+
+        ours, theirs = in_turn(lambda: evaluate(dataset, network), alone, rounds)
     print(f"the shipped network, {count} pictures of 64 x 64 pixels, on {workers} cores")
-    for name, values in rates.items():
-        print(f"  {name:<20}{statistics.median(values):8.0f} pictures a second")
-    ratio = statistics.median(ours / alone for ours, alone in zip(*rates.values()))
-    print(f"  {'the ratio':<20}{ratio:8.2f}")
+    report("evaluate", [count / t for t in ours], 1, "pictures/s")
+    report("onnxruntime alone", [count / t for t in theirs], 1, "pictures/s")
+    report("ratio of the rates", ratios(theirs, ours), 1, "times")
 
 
-def one_photo(name, network, photo):
-    """The share of each step of one photo, in milliseconds."""
-    x, _ = network.preprocessing(photo)
-    f, S = network.run(x)
-    w, b = network.w, network.b
-
-    def equations():
-        F = global_average_pool(f)
-        P = softmax(class_scores(F, w, b))
-        return class_activation_map(f, w, int(P.argmax()))
-
-    forward = milliseconds(lambda: network.run(x))
-    ours = milliseconds(equations)
-    check = milliseconds(lambda: check_scores(f, w, b, S))
-    print(f"{name}, f {f.shape}, {len(S)} classes")
-    print(f"  preprocessing           {milliseconds(lambda: network.preprocessing(photo)):8.2f} ms")
-    print(f"  onnxruntime             {forward:8.2f} ms")
-    print(f"  F, S, P and one M       {ours:8.2f} ms")
-    print(f"  check of all classes    {check:8.2f} ms")
-    print(f"  NumPy / onnxruntime     {(ours + check) / forward:8.1%}")
+def command(folder):
+    """The command as a whole, against the least that such a command needs."""
+    out = str(folder)
+    explain = [sys.executable, "-m", "cam_numpy", "explain", "--out", out]
+    least = [sys.executable, "-c", LEAST, str(load().path), portrait(), str(folder / "empty.png")]
+    print("cam-numpy explain, against a script that runs the network and saves an empty figure")
+    processes({"cam-numpy explain": explain, "the script": least})
+    print("processes")
+    for name, code in (("python -c pass", "pass"), ("import numpy", "import numpy"),
+                       ("import cam_numpy", "import cam_numpy")):
+        processes({name: [sys.executable, "-c", code]})
+    processes({"explain --plain": [*explain, "--plain"]})
 
 
-def milliseconds(call, repeats=30):
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+def opening(folder):
+    """Opening a network, against onnxruntime alone; less what the imports take."""
+    large = resnet18(folder / "large.onnx", widen=1.5)
+    many = many_layers(folder / "many.onnx")
+    imports = "import warnings, cam_numpy.network.network as n, onnxruntime as o, time; "
+    quiet = "warnings.simplefilter('ignore'); "
+    timed = "t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+    for path, what in ((large, "weights"), (many, "1600 small layers")):
+        print(f"opening a network of {path.stat().st_size / 1e6:.0f} MB, {what}")
+        ours = imports + quiet + timed.format(f"n.load({str(path)!r})")
+        alone = imports + quiet + timed.format(f"o.InferenceSession({str(path)!r})")
+        processes({"cam_numpy.load": [sys.executable, "-c", ours],
+                   "onnxruntime alone": [sys.executable, "-c", alone]}, own_clock=True)
+
+
+PARTS = {part.__name__: part for part in (equations, throughput, command, opening)}
+
+
+def in_turn(ours, theirs, rounds):
+    """The seconds of two calls, run in turn."""
+    times = ([], [])
+    for call in (ours, theirs):
         call()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+    for i in range(rounds):
+        for side in ((0, 1), (1, 0))[i % 2]:
+            start = time.perf_counter()
+            (ours, theirs)[side]()
+            times[side].append(time.perf_counter() - start)
+    return times
 
 
-def process(name, command, repeats=7):
-    """Seconds and peak memory of a command, in a process of its own."""
-    times = []
-    for _ in range(repeats):
+def ratios(ours, theirs):
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def report(name, values, unit, of):
+    low, middle, high = (unit * value for value in (min(values), statistics.median(values), max(values)))
+    print(f"  {name:<24}{middle:10.2f} {of:<11}({low:.2f} to {high:.2f})", flush=True)
+
+
+def processes(commands, rounds=9, own_clock=False):
+    """Seconds and peak memory of one command or two, in processes of their own, run in turn."""
+    def run(command):
         start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    print(f"{name:<26}{statistics.median(times):7.2f} s {peak(command)}")
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return float(done.stdout.split()[-1]) if own_clock else time.perf_counter() - start
+
+    names, times = list(commands), {name: [] for name in commands}
+    for i in range(rounds):
+        for name in names[:: (1, -1)[i % 2]]:
+            times[name].append(run(commands[name]))
+    for name in names:
+        report(name, times[name], 1, "s")
+    peaks = [peak(commands[name]) for name in names]
+    if all(peaks):
+        print(f"  {'peak memory':<24}" + " against ".join(f"{mib:.0f} MiB" for mib in peaks))
+    if len(names) == 2:
+        report("ratio", ratios(*times.values()), 1, "times")
 
 
 def peak(command):
-    """Peak memory of a command, where the system tells it."""
+    """Peak memory of a command in MiB; None where the system does not tell."""
     if not importlib.util.find_spec("resource"):  # Windows
-        return ""
-    code = ("import resource, subprocess; "
-            f"subprocess.run({command!r}, check=True, stdout=subprocess.DEVNULL); "
+        return None
+    code = (f"import resource, subprocess; subprocess.run({command!r}, check=True, capture_output=True); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return f"{int(done.stdout) * unit / 2**20:6.0f} MiB"
+    return int(done.stdout) * unit / 2**20
+
+
+def many_layers(path, layers=800, channels=16):
+    """A 3x3 convolution and a ReLU, many times over, on small pictures: 2 nodes a layer."""
+    rng = np.random.default_rng(0)
+    nodes, arrays, tensor, inputs = [], [], "x", 3
+    for i in range(layers):
+        kernel = rng.normal(size=(channels, inputs, 3, 3)).astype(np.float32) / (3 * inputs**0.5)
+        arrays.append(numpy_helper.from_array(kernel, f"kernel{i}"))
+        nodes.append(helper.make_node("Conv", [tensor, f"kernel{i}"], [f"c{i}"], pads=[1] * 4))
+        nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
+        tensor, inputs = f"r{i}", channels
+    return _with_head(path, nodes, arrays, tensor, channels, classes=10, side=8)
 
 
 def resnet18(path, widen=1):
@@ -153,17 +221,28 @@ def resnet18(path, widen=1):
                                       strides=[stride] * 2, pads=[side // 2] * 4))
         nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
         tensor, channels = f"r{i}", units
+    return _with_head(path, nodes, arrays, tensor, channels, classes=1000, side=224)
+
+
+def _with_head(path, nodes, arrays, tensor, channels, classes, side):
+    """Write a network that ends in global average pooling and one linear layer."""
+    rng = np.random.default_rng(1)
+    for name, shape in (("w", (classes, channels)), ("b", (classes,))):
+        arrays.append(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
     nodes += [
         helper.make_node("GlobalAveragePool", [tensor], ["p"]),
         helper.make_node("Flatten", ["p"], ["F"]),
-        helper.make_node("Gemm", ["F", constant("w", 1000, channels), constant("b", 1000)], ["S"], transB=1),
+        helper.make_node("Gemm", ["F", "w", "b"], ["S"], transB=1),
     ]
     graph = helper.make_graph(
-        nodes, "resnet18", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 224, 224])],
-        [helper.make_tensor_value_info("S", TensorProto.FLOAT, [1, 1000])], arrays)
+        nodes, "network", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, side, side])],
+        [helper.make_tensor_value_info("S", TensorProto.FLOAT, [1, classes])], arrays)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     return path
 
 
 if __name__ == "__main__":
-    main()
+    unknown = set(sys.argv[1:]) - set(PARTS)
+    if unknown:
+        sys.exit(f"no part {', '.join(sorted(unknown))}; give some of {', '.join(PARTS)}")
+    main(sys.argv[1:])
