@@ -5,6 +5,8 @@ The meaning stands in the docstring of `boxes`; a test holds the two together.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -42,8 +44,8 @@ def component_boxes(masks, connectivity=8):
         np.maximum.reduceat(stop, first) - 1, np.maximum.reduceat(y, first) % (H + 1),
     ], axis=1)
     cells = np.add.reduceat(stop - start, first)
-    ends = np.searchsorted(y[first] // (H + 1), np.arange(1, T))  # where the next mask's components begin
-    return list(zip(np.split(boxes, ends), np.split(cells, ends), strict=True))
+    bounds = np.searchsorted(y[first] // (H + 1), np.arange(T + 1))  # where each mask's components begin
+    return [(boxes[start:end], cells[start:end]) for start, end in pairwise(bounds)]
 
 
 def connected_runs(mask, connectivity=8):

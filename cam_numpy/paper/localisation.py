@@ -45,16 +45,16 @@ def measure(found, true_boxes, size):
     -------
     row : () array of dtype ROW
     """
-    def overlap(boxes):  # with the true box that fits best
-        return iou(np.asarray(boxes)[:, None], true_boxes[None]).max(axis=1)  # (n, 4), (B, 4) -> (n,)
-
-    row, true_boxes = np.zeros((), ROW), np.asarray(true_boxes)
-    row["whole"], row["centre"] = overlap([whole_image(size), centre_box(size)])
+    boxes = np.concatenate([[whole_image(size), centre_box(size)], *(boxes for boxes, _ in found)])
+    overlap = iou(boxes[:, None], np.asarray(true_boxes)[None]).max(axis=1)  # (n, 4), (B, 4) -> (n,)
+    row, start = np.zeros((), ROW), 2
+    row["whole"], row["centre"] = overlap[:2]
     largest, best = np.zeros(len(found)), np.zeros(len(found))  # 0 where there is no box
-    for i, (boxes, cells) in enumerate(found):
-        if len(boxes):
-            of_each = overlap(boxes)
+    for i, (_, cells) in enumerate(found):
+        if len(cells):
+            of_each = overlap[start : start + len(cells)]
             largest[i], best[i] = of_each[cells.argmax()], of_each.max()
+            start += len(cells)
     row["known"], row["largest"], row["any"] = largest[0], largest[1:], best[1:]
     return row
 
