@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,13 @@ from .paper.boxes import THRESHOLD
 from .paper.cam import class_activation_map, softmax
 from .paper.forms import Form
 from .paper.occlusion import occlude
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Photo: TypeAlias = str | Path | Image.Image | np.ndarray
+Class: TypeAlias = int | str
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 class ClassScore(NamedTuple):
@@ -102,15 +110,15 @@ class Explanation:
             array.flags.writeable = False
 
     @cached_property
-    def F(self):
+    def F(self) -> np.ndarray:
         return _read_only(self.form.pool(self.f))
 
     @cached_property
-    def P(self):
+    def P(self) -> np.ndarray:
         # P_c = exp(S_c) / sum_c exp(S_c); a sigmoid judges each class by itself
         return _read_only(1 / (1 + np.exp(-self.S)) if self.sigmoid else softmax(self.S))
 
-    def M(self, c, minus=None):
+    def M(self, c: Class | Sequence[Class], minus: Class | None = None) -> np.ndarray:
         """The class activation map of a class: Eq. 2.
 
         Parameters
@@ -138,20 +146,20 @@ class Explanation:
         # M_a - M_b = sum_k (w_k^a - w_k^b) f_k: the map is linear in w
         return class_activation_map(self.f, self.w - self.w[self.index(minus)], indices)
 
-    def index(self, c):
+    def index(self, c: Class) -> int:
         """The index of a class given by its index, one of its names, or words that only it has."""
         return find_class(self.classes, c)
 
-    def class_name(self, c):
+    def class_name(self, c: int) -> str:
         """The name of a class, the first of its synonyms."""
         return short_name(self.classes[c])
 
     @cached_property
-    def ranking(self):
+    def ranking(self) -> np.ndarray:
         """The indices of all classes, the highest score first; ties go to the lower index."""
         return np.argsort(-self.S, kind="stable")
 
-    def top(self, n=5):
+    def top(self, n: int = 5) -> list[ClassScore]:
         """The n classes with the highest scores.
 
         Returns
@@ -161,7 +169,7 @@ class Explanation:
         return [ClassScore(int(c), self.class_name(c), float(self.S[c]), float(self.P[c]))
                 for c in self.ranking[:n]]
 
-    def units(self, c, n=5):
+    def units(self, c: Class, n: int = 5) -> list[UnitShare]:
         """The n units that contribute most to the score of a class.
 
         Parameters
@@ -183,7 +191,7 @@ class Explanation:
             found.append(UnitShare(int(k), float(w_c[k]), float(self.F[k]), float(products[k]), (x, y)))
         return found
 
-    def box(self, c, threshold=THRESHOLD, rule="paper"):
+    def box(self, c: Class, threshold: float = THRESHOLD, rule: str = "paper") -> Box | None:
         """The box of a class in the photo's pixels: Section 3.
 
         Parameters
@@ -199,7 +207,8 @@ class Explanation:
         """
         return self.view.largest_box(self.M(c), threshold, rule)
 
-    def show(self, *classes, top=3, boxes=False, true_boxes=(), colors="inferno"):
+    def show(self, *classes: Class, top: int = 3, boxes: bool = False, true_boxes: Sequence[Box] = (),
+             colors: str = "inferno") -> Figure:
         """The figure of `cam-numpy explain`: the photo, and the maps of some classes on one scale.
 
         Parameters
@@ -238,7 +247,7 @@ def _read_only(array):
     return array
 
 
-def explain(photo=None, network=None):
+def explain(photo: Photo | None = None, network: Network | str | Path | None = None) -> Explanation:
     """Explain what a network sees in a photo.
 
     Parameters
@@ -280,7 +289,8 @@ def explain(photo=None, network=None):
     )
 
 
-def occlusion_map(photo, network, c, patch=None):
+def occlusion_map(photo: Photo, network: Network | str | Path, c: Class,
+                  patch: int | None = None) -> np.ndarray:
     """How much the score of a class drops when a grey patch covers a place: CAM's rival.
 
     Parameters

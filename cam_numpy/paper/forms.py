@@ -19,6 +19,7 @@ module asks how a network pools.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import scores_agree
 from .cam import class_activation_maps, class_scores, global_average_pool, global_max_pool
@@ -54,15 +55,16 @@ class Form:
     def __repr__(self):
         return f"<Form {self.name}: {self.identity}>"
 
-    def pool(self, f):
+    def pool(self, f: ArrayLike) -> np.ndarray:
         """F (..., K) of f (..., K, H, W), the way this head pools."""
         return global_average_pool(f)
 
-    def scores(self, f, w, b=None):
+    def scores(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.ndarray:
         """S (C,) of f (K, H, W), w (C, K) and b (C,), the way this head scores."""
         return class_scores(self.pool(f), w, b)
 
-    def check(self, f, w, b, S, tolerance=1e-4):
+    def check(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
+              tolerance: float = 1e-4) -> float:
         """Check `identity` on a network's own scores.
 
         Parameters and errors are those of `cam_numpy.check_scores`.
@@ -74,7 +76,7 @@ class Form:
         """
         return scores_agree(self.formula, self.scores(f, w, b), self.pool(f), w, b, S, tolerance)
 
-    def terms(self, M, F, w_c, b_c):
+    def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         """What the score of one class consists of.
 
         Parameters
@@ -94,7 +96,7 @@ class Form:
         """
         return {"mean M_c": M.mean(), "b_c": b_c}
 
-    def beside(self, M):
+    def beside(self, M: np.ndarray) -> dict[str, float]:
         """What a reader should compare the score with: more numbers about the map, by name."""
         return {}
 
@@ -120,12 +122,12 @@ class RectifiedAverage(Form):
     meaning = ("The ReLU before the pooling discards evidence against a class, place by place: "
                "the map shows it, the score never counted it.")
 
-    def scores(self, f, w, b=None):
+    def scores(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.ndarray:
         M = class_activation_maps(f, w) + (0 if b is None else np.asarray(b)[:, None, None])
         # S_c = mean_xy max(0, M_c(x, y) + b_c)
         return np.maximum(M, 0).mean(axis=(1, 2))
 
-    def terms(self, M, F, w_c, b_c):
+    def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         # max(0, x) = x + max(0, -x): what the ReLU discards is added to the score
         return {"mean M_c": M.mean(), "b_c": b_c, "ReLU": np.maximum(-(M + b_c), 0).mean()}
 
@@ -141,13 +143,13 @@ class Maximum(Form):
     meaning = ("A score counts each unit once, where it is strongest; a map shows it wherever it fires. "
                "Therefore no map adds up to its score, and the paper pools with the average.")
 
-    def pool(self, f):
+    def pool(self, f: ArrayLike) -> np.ndarray:
         return global_max_pool(f)
 
-    def terms(self, M, F, w_c, b_c):
+    def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         return {"sum w F": np.dot(w_c, F), "b_c": b_c}
 
-    def beside(self, M):
+    def beside(self, M: np.ndarray) -> dict[str, float]:
         return {"mean M_c": M.mean(), "max M_c": M.max()}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .boxes import iou
 
@@ -28,7 +29,8 @@ ROW = np.dtype([
 ])
 
 
-def measure(found, true_boxes, size):
+def measure(found: list[tuple[np.ndarray, np.ndarray]], true_boxes: ArrayLike,
+            size: tuple[int, int]) -> np.ndarray:
     """What one picture says of the map of its true class: a row, without picture and rank.
 
     Parameters
@@ -106,7 +108,7 @@ class Measure:
     thresholds: tuple = ()
 
 
-def summarise(rows):
+def summarise(rows: np.ndarray) -> list[Measure]:
     """The error measures of many pictures.
 
     Parameters
@@ -178,7 +180,7 @@ def _share(key, name, definition, values, whole=None, centre=None, thresholds=()
     return Measure(key, name, definition, values, value, interval(values), *baselines, thresholds)
 
 
-def interval(values, z=1.959964):
+def interval(values: ArrayLike, z: float = 1.959964) -> tuple[float, float]:
     """The 95 % interval of a mean of numbers from 0 to 1.
 
     Parameters
@@ -209,7 +211,7 @@ def interval(values, z=1.959964):
     return float(middle - reach), float(middle + reach)
 
 
-def curve(rows):
+def curve(rows: np.ndarray) -> dict[str, np.ndarray]:
     """How well each threshold does on all pictures: for drawing, not for choosing.
 
     Parameters

@@ -6,6 +6,8 @@ one forward pass for each place of the map; a class activation map takes one in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ._checks import positive_integer
@@ -13,7 +15,8 @@ from ._checks import positive_integer
 PATCH = 1 / 3  # of the input's short side
 
 
-def occlude(scores, x, c, cells, patch=None):
+def occlude(scores: Callable[[np.ndarray], np.ndarray], x: np.ndarray, c: int, cells: tuple[int, int],
+            patch: int | None = None) -> np.ndarray:
     """How much the score of class c drops when a grey patch covers a place.
 
     Parameters
