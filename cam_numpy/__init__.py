@@ -75,6 +75,7 @@ _LATER = {
     "explain": "explanation",
     "fetch": "network.download",
     "inspect": "network.inspection",
+    "layer_maps": "layers",
     "load": "network.network",
     "occlusion_map": "explanation",
     "open_dataset": "evaluation.datasets",
