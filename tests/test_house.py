@@ -16,8 +16,9 @@ MAY_IMPORT = {
     "explanation": {"paper", "image", "network", "show"},
     # like explanation, it joins what a network computes and the figure of it
     "layers": {"paper", "image", "network", "show"},
+    "units": {"paper", "image", "network", "show"},
     "evaluation": {"paper", "image", "network", "show", "explanation"},
-    "commands": {"paper", "image", "network", "show", "explanation", "layers", "evaluation"},
+    "commands": {"paper", "image", "network", "show", "explanation", "layers", "units", "evaluation"},
 }
 
 
