@@ -47,7 +47,8 @@ S_c = mean M_c + b_c. With the sum the same network has the weights w / (H W), a
 S_c = sum M_c + b_c.
 
 From a photo: `explain` gives all of the above, `load` opens another network, `evaluate` measures
-one on a data set. The folder ``paper`` holds the equations, section by section.
+one on a data set; `layer_maps` shows what every layer sees, `class_units` which units make a
+class. The folder ``paper`` holds the equations, section by section.
 """
 
 from .paper.boxes import bounding_box, iou
@@ -71,10 +72,12 @@ _LATER = {
     "CamNotApplicable": "errors",
     "Explanation": "explanation",
     "InputError": "errors",
+    "class_units": "units",
     "evaluate": "evaluation.run",
     "explain": "explanation",
     "fetch": "network.download",
     "inspect": "network.inspection",
+    "layer_maps": "layers",
     "load": "network.network",
     "occlusion_map": "explanation",
     "open_dataset": "evaluation.datasets",

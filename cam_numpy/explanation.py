@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -20,6 +21,7 @@ from .paper.boxes import THRESHOLD
 from .paper.cam import class_activation_map, softmax
 from .paper.forms import Form
 from .paper.occlusion import occlude
+from .paper.units import count_carrying, rank_units, silence, unit_contributions, vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +51,19 @@ class UnitShare(NamedTuple):
     F: float
     product: float
     place: tuple[int, int]
+
+
+class Difference(NamedTuple):
+    """S_a - S_b, and the terms that it consists of: those of the difference of the two maps.
+
+    `error` is how far their sum is from the difference of the network's own scores.
+    """
+
+    a: int
+    b: int
+    S: float
+    terms: dict[str, float]
+    error: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -89,6 +104,8 @@ class Explanation:
         The largest error of the identity, over all classes, in score units.
     assumed : list of str
         Assumptions made where neither the network's file nor the caller gave a value.
+    silent : tuple of int
+        The units that `without` silenced. Where there are any, S is computed from f.
     """
 
     photo: Image.Image
@@ -104,6 +121,7 @@ class Explanation:
     sigmoid: bool
     max_abs_error: float
     assumed: list[str] = field(default_factory=list)
+    silent: tuple[int, ...] = ()
 
     def __post_init__(self):
         for array in (self.f, self.w, self.b, self.S):
@@ -183,15 +201,102 @@ class Explanation:
             product is w_k^c F_k; all of them and b_c add up to S_c, unless a ReLU stands before
             the pooling. place is the cell (x, y) where unit k fires most.
         """
-        w_c = self.w[self.index(c)]
-        products, W = w_c * self.F, self.f.shape[2]
+        c, W = self.index(c), self.f.shape[2]
+        products = unit_contributions(self.F, self.w, c)
         found = []
-        for k in np.argsort(-products, kind="stable")[:n]:
+        for k in rank_units(products)[:n]:
             y, x = divmod(int(self.f[k].argmax()), W)
-            found.append(UnitShare(int(k), float(w_c[k]), float(self.F[k]), float(products[k]), (x, y)))
+            found.append(UnitShare(int(k), float(self.w[c, k]), float(self.F[k]), float(products[k]), (x, y)))
         return found
 
-    def box(self, c: Class, threshold: float = THRESHOLD, rule: str = "paper") -> Box | None:
+    def count_units(self, c: Class, fraction: float = 0.9) -> int:
+        """How few units carry a fraction of the evidence for a class.
+
+        Parameters
+        ----------
+        c : int or str
+        fraction : float
+
+        Returns
+        -------
+        n : int
+            The n largest w_k^c F_k add up to that fraction of all that are positive.
+        """
+        with _refused():
+            return count_carrying(unit_contributions(self.F, self.w, self.index(c)), fraction)
+
+    def vocabulary(self, k: int, n: int = 4) -> tuple[list[str], list[str]]:
+        """The names of the n classes that unit k speaks for most, and against most.
+
+        Parameters
+        ----------
+        k, n : int
+
+        Returns
+        -------
+        speaks_for, speaks_against : list of str
+        """
+        with _refused():
+            return tuple([self.class_name(c) for c in classes] for classes in vocabulary(self.w, k, n))
+
+    def without(self, units: int | Sequence[int]) -> Explanation:
+        """The same photo as if some units never fired.
+
+        Parameters
+        ----------
+        units : int or list of int
+            Indices k, such as those of ``units("tabby")``.
+
+        Returns
+        -------
+        explanation : Explanation
+            Its f is zero there; F, S, P and M follow, the way the network pools.
+
+        Raises
+        ------
+        InputError
+            There is no such unit.
+
+        Notes
+        -----
+        Exact: it is what the network's own head computes from this f. With the average S_c loses
+        w_k^c F_k for each unit, and M_c loses w_k^c f_k.
+        """
+        with _refused():
+            f = silence(self.f, units)
+        silent = tuple(sorted({*self.silent, *np.atleast_1d(units).tolist()}))
+        S = self.form.scores(f, self.w, self.b)
+        return replace(self, f=f, S=S, silent=silent, max_abs_error=self.form.check(f, self.w, self.b, S))
+
+    def difference(self, a: Class, minus: Class) -> Difference:
+        """Why one class scores higher than another.
+
+        Parameters
+        ----------
+        a, minus : int or str
+            Two classes.
+
+        Returns
+        -------
+        difference : Difference
+            ``mean(M_a - M_b) + (b_a - b_b) = S_a - S_b``, or the terms that the network's form has.
+
+        Raises
+        ------
+        InputError
+            There is no such class, or both are the same.
+        """
+        a, b = self.index(a), self.index(minus)
+        if a == b:
+            raise InputError(f"{self.class_name(a)} minus itself is zero everywhere; give another class")
+        S = float(self.S[a]) - float(self.S[b])
+        # each term is that of a less that of b; with the average, mean M_a - mean M_b = mean(M_a - M_b)
+        of_a, of_b = (self.form.terms(self.M(c), self.F, self.w[c], self.b[c]) for c in (a, b))
+        terms = {name: float(of_a[name]) - float(of_b[name]) for name in of_a}
+        return Difference(a, b, S, terms, abs(sum(terms.values()) - S))
+
+    def box(self, c: Class, threshold: float = THRESHOLD, rule: str = "paper",
+            minus: Class | None = None) -> Box | None:
         """The box of a class in the photo's pixels: Section 3.
 
         Parameters
@@ -199,28 +304,33 @@ class Explanation:
         c : int or str
         threshold, rule : float, str
             See `cam_numpy.bounding_box`.
+        minus : int or str, optional
+            See `M`.
 
         Returns
         -------
         box : (int, int, int, int) or None
             (x0, y0, x1, y1), both ends included; None where the map is nowhere positive.
         """
-        return self.view.largest_box(self.M(c), threshold, rule)
+        return self.view.largest_box(self.M(c, minus), threshold, rule)
 
-    def show(self, *classes: Class, top: int = 3, boxes: bool = False, true_boxes: Sequence[Box] = (),
-             colors: str = "inferno") -> Figure:
+    def show(self, *classes: Class, minus: Class | None = None, top: int = 3, boxes: bool = False,
+             true_boxes: Sequence[Box] = (), colors: str | None = None) -> Figure:
         """The figure of `cam-numpy explain`: the photo, and the maps of some classes on one scale.
 
         Parameters
         ----------
         *classes : int or str
             By default the `top` classes with the highest scores.
+        minus : int or str, optional
+            Another class: the maps of the differences, (w_c - w_minus) . f.
         top : int
         boxes : bool
             Draw the box of each map.
         true_boxes : list of (int, int, int, int)
             Where the object is, to be drawn on every panel.
-        colors : {"inferno", "jet", "diverging"}
+        colors : {"inferno", "jet", "diverging"}, optional
+            By default "diverging" for differences, else "inferno".
 
         Returns
         -------
@@ -229,8 +339,16 @@ class Explanation:
         """
         from .show.figure import draw
 
-        chosen = [self.index(c) for c in classes] or [int(c) for c in self.ranking[:top]]
-        return draw(self, chosen, colors, [self.box(c) for c in chosen] if boxes else None, true_boxes)
+        chosen = self.choose(classes, top, minus)
+        found = [self.box(c, minus=minus) for c in chosen] if boxes else None
+        return draw(self, chosen, colors, found, true_boxes, None if minus is None else self.index(minus))
+
+    def choose(self, classes: Sequence[Class] = (), top: int = 3, minus: Class | None = None) -> list[int]:
+        """The indices of some classes, by default of the `top` best ones other than `minus`."""
+        if classes:
+            return [self.index(c) for c in classes]
+        other = None if minus is None else self.index(minus)
+        return [int(c) for c in self.ranking if c != other][:top]
 
     def __repr__(self):
         from .show.text import one_line
@@ -240,6 +358,15 @@ class Explanation:
     def _repr_png_(self):
         """What Jupyter shows."""
         return self.show()._repr_png_()
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What the paper's functions refuse, as an error of the user's input."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def _read_only(array):

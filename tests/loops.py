@@ -88,3 +88,24 @@ def enlarged(M, height, width):
                 + v * (1 - u) * at(y0 + 1, x0) + v * u * at(y0 + 1, x0 + 1)
             )
     return out
+
+
+def contributions(F, w, c):
+    """w_k^c F_k of each unit."""
+    products = []
+    for k in range(len(F)):
+        products.append(w[c][k] * F[k])
+    return products
+
+
+def carrying(products, fraction):
+    """The smallest n for which n units can carry the fraction of the evidence: the n largest do."""
+    evidence = 0.0
+    for product in products:
+        evidence += max(product, 0.0)
+    n, carried, left = 0, 0.0, list(products)
+    while evidence > 0 and carried < fraction * evidence * (1 - 1e-12):
+        best = max(left)
+        left.remove(best)
+        n, carried = n + 1, carried + best
+    return n

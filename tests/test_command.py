@@ -98,7 +98,8 @@ def test_json_says_the_same(run, small, photo, tmp_path):
     assert record["photo"] == str(photo) and record["model"] == "small.onnx"
     assert [t["index"] for t in record["top"]] == e.ranking[:2].tolist()
     assert record["top"][0] == {"index": int(e.ranking[0]), "name": e.classes[e.ranking[0]],
-                                "S": float(e.S.max()), "P": float(e.P.max())}
+                                "S": float(e.S.max()), "P": float(e.P.max()),
+                                "units_for_90_percent": e.count_units(e.ranking[0])}
     assert record["identity"] == {"form": "S_c = mean_xy M_c(x, y) + b_c", "max_abs_error": e.max_abs_error}
     assert record["files"] == [str(tmp_path / "out" / "photo.cam.png")]
 
@@ -238,7 +239,7 @@ def test_a_map_that_is_nowhere_positive_has_no_box(tmp_path, photo, capsys):
 
 def test_boxes_of_large_photos_fit_80_columns(run, photo, tmp_path, monkeypatch):
     """A name that is cut, and columns and rows of four digits."""
-    monkeypatch.setattr("cam_numpy.explanation.Explanation.box", lambda *_: (1000, 1200, 9876, 5432))
+    monkeypatch.setattr("cam_numpy.explanation.Explanation.box", lambda *_, **__: (1000, 1200, 9876, 5432))
     (tmp_path / "names.txt").write_text("a thing of a very long name indeed\n" * C, encoding="utf-8")
     text = run(photo, "--true-box", "0,0,59,39", "--labels", tmp_path / "names.txt")[1]
     assert "columns 1000 to 9876, rows 1200 to 5432; IoU 0.000\n" in text

@@ -14,8 +14,11 @@ MAY_IMPORT = {
     "network": {"paper", "image"},
     "show": {"paper", "image"},
     "explanation": {"paper", "image", "network", "show"},
+    # like explanation, it joins what a network computes and the figure of it
+    "layers": {"paper", "image", "network", "show"},
+    "units": {"paper", "image", "network", "show"},
     "evaluation": {"paper", "image", "network", "show", "explanation"},
-    "commands": {"paper", "image", "network", "show", "explanation", "evaluation"},
+    "commands": {"paper", "image", "network", "show", "explanation", "layers", "units", "evaluation"},
 }
 
 

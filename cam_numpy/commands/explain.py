@@ -15,6 +15,8 @@ examples:
   cam-numpy explain                          the portrait that matplotlib ships
   cam-numpy explain cat.jpg dog.jpg          two photos, the network opened once
   cam-numpy explain cat.jpg --class tabby    where is the evidence for "tabby"?
+  cam-numpy explain cat.jpg --class tabby --minus "Egyptian cat"
+                                             why the one and not the other?
   cam-numpy explain cat.jpg --plain          the overlay alone, at the photo's size
   cam-numpy explain cat.jpg --save-arrays    f, F, w, b, S, P and M as cat.cam.npz
   cam-numpy explain cat.jpg --model my.onnx --labels names.txt
@@ -37,12 +39,16 @@ def add_parser(commands):
     add_model_options(explain)
     explain.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
                          help="the classes to map, instead of the best ones")
+    explain.add_argument("--minus", metavar="NAME_OR_INDEX",
+                         help="subtract the map of this class from each: red speaks for the class, "
+                         "blue for this one")
     explain.add_argument("--top", type=count, default=3, metavar="N", help="how many of the best (default: 3)")
     explain.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
     explain.add_argument("--plain", action="store_true",
                          help="write only the overlay of the best (or each named) class, at the photo's size")
-    explain.add_argument("--colors", choices=("inferno", "jet", "diverging"), default="inferno",
-                         help="the colour map: jet is the paper's, diverging shows negative evidence in blue")
+    explain.add_argument("--colors", choices=("inferno", "jet", "diverging"),
+                         help="the colour map: jet is the paper's, diverging shows negative evidence in blue "
+                         "(default: inferno; diverging with --minus)")
     explain.add_argument("--boxes", action="store_true",
                          help="draw the box of each map: the largest component above 20 %% of its maximum")
     explain.add_argument("--true-box", type=box, action="append", default=[], metavar="X0,Y0,X1,Y1",
@@ -60,44 +66,48 @@ def _explain(options):
     out = writable_folder(options.out)
     network = load(options.model, **load_options(options))
     named = _named(network, options.classes or [])
+    (minus,) = _named(network, [options.minus]) if options.minus else [None]
+    if minus in named:
+        raise InputError(f"--minus {options.minus} is a class to map itself; give another class")
     status, stems = 0, set()
     for i, photo in enumerate(photos, 1):
         if len(photos) > 1:
             print(f"[{i}/{len(photos)}] {photo}", file=sys.stderr, flush=True)
         try:
-            _explain_one(Path(photo), network, named, out / _free(Path(photo).stem, stems), options)
+            _explain_one(Path(photo), network, named, minus, out / _free(Path(photo).stem, stems), options)
         except InputError as error:
             status = complain(error)
     return status
 
 
-def _explain_one(photo, network, named, target, options):
+def _explain_one(photo, network, named, minus, target, options):
     """Explain one photo; `target` is where to write, less the endings."""
     from ..explanation import explain
     from ..show.text import as_dict, as_text
 
     explanation = explain(photo, network)
-    chosen = named or [int(c) for c in explanation.ranking[: options.top]]
-    boxes = _boxes(explanation, chosen, options)
+    chosen = explanation.choose(named, options.top, minus)
+    boxes = _boxes(explanation, chosen, minus, options)
     if options.plain:
         shown = chosen if named else chosen[:1]
-        files = _write_overlays(explanation, shown, boxes, target, options)
+        files = _write_overlays(explanation, shown, minus, boxes, target, options)
     else:
         shown = chosen[:MOST_PANELS]
-        files = [_write_figure(explanation, shown, boxes, target, options)]
+        files = [_write_figure(explanation, shown, minus, boxes, target, options)]
     if options.save_arrays:
         files.append(_write_arrays(explanation, target))
     names = [str(file) for file in files]
     if options.json:
-        print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box)), flush=True)
+        print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box, minus)),
+              flush=True)
     else:
-        print(as_text(explanation, chosen, boxes, options.true_box))
+        print(as_text(explanation, chosen, boxes, options.true_box, minus))
         if not options.plain and len(chosen) > MOST_PANELS:
             names[0] += f" (the first {MOST_PANELS} of these classes)"
         print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
 
 
-def _boxes(explanation, chosen, options):
+def _boxes(explanation, chosen, minus, options):
     """The box of each class, or None where none are asked for."""
     if not options.boxes and not options.true_box:
         return None
@@ -106,7 +116,7 @@ def _boxes(explanation, chosen, options):
         if given[2] >= width or given[3] >= height:
             raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
                              "pixels; give its first and last column and row, counted from 0")
-    return [explanation.box(c) for c in chosen]
+    return [explanation.box(c, minus=minus) for c in chosen]
 
 
 def _named(network, wanted):
@@ -127,27 +137,28 @@ def _free(stem, taken):
     return name
 
 
-def _write_figure(explanation, chosen, boxes, target, options):
+def _write_figure(explanation, chosen, minus, boxes, target, options):
     from ..output import whole_file
     from ..show.figure import draw, save
 
     path = target.with_name(f"{target.name}.cam.png")
     with whole_file(path) as unfinished:
-        save(draw(explanation, chosen, options.colors, boxes, options.true_box), unfinished)
+        save(draw(explanation, chosen, options.colors, boxes, options.true_box, minus), unfinished)
     return path
 
 
-def _write_overlays(explanation, chosen, boxes, target, options):
+def _write_overlays(explanation, chosen, minus, boxes, target, options):
     from ..output import PNG_LEVEL, whole_file
     from ..show.colours import outline, overlay, scale_of
-    from ..show.figure import BOX, TRUE_BOX
+    from ..show.figure import BOX, TRUE_BOX, default_colors, ground
 
-    colors = options.colors
-    scale, files = scale_of(explanation.M(chosen), colors), []
+    colors = options.colors or default_colors(minus)
+    scale, files = scale_of(explanation.M(chosen, minus), colors), []
     for c, box in zip(chosen, boxes or [None] * len(explanation.classes), strict=False):
         which = f".{c}" if len(chosen) > 1 else ""
         path = target.with_name(f"{target.name}{which}.cam.png")
-        picture = overlay(explanation.photo, explanation.view.lay(explanation.M(c)), scale, colors)
+        M = explanation.view.lay(explanation.M(c, minus))
+        picture = overlay(ground(explanation.photo, minus), M, scale, colors)
         outline(picture, options.true_box, TRUE_BOX)
         outline(picture, [box] if box else [], BOX)
         with whole_file(path) as unfinished:

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -77,16 +78,22 @@ def load(model=None, *, output=None, preprocessing=None, labels=None, threads=No
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
+    path, preprocessing, labels = resolve(model, preprocessing, labels)
+    network = Network(path, output, preprocessing, labels, threads)
+    for text in network.assumed:
+        warnings.warn(f"{network.name}: {text}", Assumed, stacklevel=2)
+    return network
+
+
+def resolve(model, preprocessing=None, labels=None):
+    """The path of a network, with the preprocessing and the labels that the catalogue has for it."""
     path, public = _find(model)
     if public is not None:
         if not isinstance(preprocessing, str) and (preprocessing is None or isinstance(preprocessing, dict)):
             preprocessing = preset(public.preprocessing).changed(preprocessing or {})
         if labels is None and is_fetched(LABELS):
             labels = local_path(LABELS)
-    network = Network(path, output, preprocessing, labels, threads)
-    for text in network.assumed:
-        warnings.warn(f"{network.name}: {text}", Assumed, stacklevel=2)
-    return network
+    return path, preprocessing, labels
 
 
 def _find(model):
@@ -171,17 +178,18 @@ class Network:
     def __init__(self, path, output=None, preprocessing=None, labels=None, threads=None):
         self.path = Path(path)
         self.name = self.path.name
-        data = _mapped(self.path)
+        data = mapped(self.path)
         self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
-        self._stamp = _stamp(self._file)
+        self._stamp = stamp_of(self._file)
         graph = read_graph(data, self.name)
         self.metadata = graph.metadata
         self.head = find_head(graph, self.name, output)
         self.form, self.sigmoid = self.head.form, self.head.sigmoid
         added = sorted({self.head.f, self.head.S} - set(graph.outputs))
-        threads = threads or min(THREADS, os.cpu_count() or 1)
-        self._session = _session(slim(data, self._file.name, added), self.path, threads)
-        self._input, self.preprocessing, self.assumed = self._understand_input(preprocessing)
+        self._threads = threads
+        self._session = open_session(slim(data, self._file.name, added), self.path, threads)
+        self._input, self.preprocessing, self.assumed = understand_input(
+            self._session, self.metadata, preprocessing, self.name)
         self.w, self.b, self.binary = self._read_classifier(data, graph)
         self.classes, self.wnids, self.named = self._name_classes(labels)
 
@@ -189,23 +197,11 @@ class Network:
         C, K = self.w.shape
         return f"<Network {self.name}: {K} units, {C} classes, {self.form.verdict} ({self.form.name})>"
 
-    def _understand_input(self, preprocessing):
-        """The session's input, the preprocessing, and what had to be assumed."""
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise CamNotApplicable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
-                                   "the paper's networks take a picture", self.name)
-        if inputs[0].type not in DTYPES:
-            raise InputError(f"{self.name} takes {inputs[0].type}; give one that takes float or float16")
-        shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
-        preprocessing, assumed = for_input(shape, self.metadata, preprocessing, self.name)
-        return inputs[0], preprocessing, assumed
-
     def _read_classifier(self, data, graph):
         """w (C, K), b (C,), and whether there is a single score."""
         constants = []
         if self.head.constants:
-            session = _session(part(data, graph, self.head.constants), self.path, threads=1)
+            session = open_session(part(data, graph, self.head.constants), self.path, threads=1)
             constants = session.run(self.head.constants, {})
         try:
             w, b = fold(self.head, dict(zip(self.head.constants, constants, strict=True)), self._units)
@@ -259,6 +255,31 @@ class Network:
             No class is meant, or several are.
         """
         return find_class(self.classes, wanted)
+
+    @cached_property
+    def body(self):
+        """The maps of all layers (`cam_numpy.network.layers.Body`), in a session of its own."""
+        from .layers import Body
+
+        unchanged(self._file, self._stamp, self.name)
+        body = Body(self.path, self.preprocessing, self.head.f, self._units_first, self._threads)
+        body.assumed = self.assumed
+        return body
+
+    def layers(self):
+        """The maps of the body, from shallow to deep; the last is f.
+
+        Returns
+        -------
+        layers : list of cam_numpy.network.layers.Layer
+            (name, shape (K, H, W), stride, receptive_field, start, gated), for a square photo.
+
+        Raises
+        ------
+        InputError
+            They cannot be listed; the message says why.
+        """
+        return self.body.layers
 
     @property
     def input_name(self):
@@ -337,16 +358,8 @@ class Network:
 
     def _fetch(self, x):
         """f (K, H, W), and S as the network has it, from x (3, h, w)."""
-        if _stamp(self._file) not in (self._stamp, None):
-            raise InputError(f"{self.name} has changed since it was opened; load it again")
-        shape = self._input.shape
-        x = x if self.preprocessing.channels_first else x.transpose(1, 2, 0)
-        batch = shape[0] if isinstance(shape[0], int) else 1
-        fed = np.ascontiguousarray(np.repeat(x[None], batch, axis=0), DTYPES[self._input.type])
-        try:
-            f, S = self._session.run([self.head.f, self.head.S], {self._input.name: fed})
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise InputError(f"{self.name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
+        unchanged(self._file, self._stamp, self.name)
+        (f, S), batch = run_session(self._session, [self.head.f, self.head.S], x, self.preprocessing, self.name)
         S = S[0] if S.ndim > 1 or batch > 1 else S  # some networks drop a batch of one
         return self._units_first(f), S.reshape(-1).astype(np.float32, copy=False)
 
@@ -370,6 +383,37 @@ class Network:
         return f
 
 
+def understand_input(session, metadata, preprocessing, name):
+    """A session's input, the preprocessing, and what had to be assumed."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise CamNotApplicable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
+                               "the paper's networks take a picture", name)
+    if inputs[0].type not in DTYPES:
+        raise InputError(f"{name} takes {inputs[0].type}; give one that takes float or float16")
+    shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
+    preprocessing, assumed = for_input(shape, metadata, preprocessing, name)
+    return inputs[0], preprocessing, assumed
+
+
+def run_session(session, tensors, x, preprocessing, name):
+    """Some tensors for x (3, h, w), each with the batch in front, and the size of the batch."""
+    (taken,) = session.get_inputs()
+    x = x if preprocessing.channels_first else x.transpose(1, 2, 0)
+    batch = taken.shape[0] if isinstance(taken.shape[0], int) else 1
+    fed = np.ascontiguousarray(np.repeat(x[None], batch, axis=0), DTYPES[taken.type])
+    try:
+        return session.run(tensors, {taken.name: fed}), batch
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise InputError(f"{name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
+
+
+def unchanged(file, stamp, name):
+    """An InputError where a file was written to since `stamp_of` looked at it."""
+    if stamp_of(file) not in (stamp, None):
+        raise InputError(f"{name} has changed since it was opened; load it again")
+
+
 def _listed(metadata, key):
     """A list of texts in the metadata of a file of ours; None where there is none."""
     try:
@@ -379,7 +423,7 @@ def _listed(metadata, key):
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def _mapped(path):
+def mapped(path):
     """The bytes of a file, mapped into memory rather than read."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give an .onnx file")
@@ -391,7 +435,7 @@ def _mapped(path):
         raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _stamp(path):
+def stamp_of(path):
     """What changes when a file is written to. None if it is gone: who has it mapped keeps its bytes."""
     try:
         status = path.stat()
@@ -400,10 +444,11 @@ def _stamp(path):
     return status.st_mtime_ns, status.st_size
 
 
-def _session(model, path, threads):
+def open_session(model, path, threads=None):
+    """Open a slim copy of the model at `path`."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised anyway
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or min(THREADS, os.cpu_count() or 1)
     folder = str(path.resolve().parent)  # where weights lie, in the model's file and beside it
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:

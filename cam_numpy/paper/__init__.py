@@ -9,6 +9,7 @@ upsample.py       Section 2      from the cells of a map to pixels
 boxes.py          Section 3      from a map to a bounding box; how much two boxes overlap
 localisation.py   Section 3      how often the box is right: the error measures
 occlusion.py      Section 1      the method that CAM is compared with
+units.py          Section 5      class-specific units: w_k^c F_k, a unit's vocabulary, silent units
 ================  =============  =================================================================
 
 A file whose name starts with an underscore is machinery: _checks.py refuses bad arrays,

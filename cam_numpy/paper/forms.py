@@ -40,6 +40,8 @@ class Form:
         The formulas of F_k and of S_c.
     formula : str
         The right side of the identity, short.
+    difference : str
+        The identity of a class less another one.
     meaning : str
         What the map says about the score, in one sentence.
     """
@@ -50,6 +52,7 @@ class Form:
     scoring = "S_c = sum_k w_k^c F_k + b_c"
     identity = "S_c = mean_xy M_c(x, y) + b_c"
     formula = "mean M_c + b_c"
+    difference = "mean(M_a - M_b) + (b_a - b_b) = S_a - S_b"
     meaning = "The mean of each map, plus the bias, is the score: the map shows all that the score counted."
 
     def __repr__(self):
@@ -119,6 +122,7 @@ class RectifiedAverage(Form):
     scoring = "S_c = mean max(0, M_c + b_c)"
     identity = "S_c = mean_xy max(0, M_c(x, y) + b_c)"
     formula = "mean max(0, M_c + b_c)"
+    difference = "mean(max(0, M_a + b_a) - max(0, M_b + b_b)) = S_a - S_b"
     meaning = ("The ReLU before the pooling discards evidence against a class, place by place: "
                "the map shows it, the score never counted it.")
 
@@ -140,6 +144,7 @@ class Maximum(Form):
     pooling = "F_k = max_xy f_k(x, y)"
     identity = "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c"
     formula = "sum_k w_k^c max f_k + b_c"
+    difference = "sum_k (w_k^a - w_k^b) max f_k + (b_a - b_b) = S_a - S_b"
     meaning = ("A score counts each unit once, where it is strongest; a map shows it wherever it fires. "
                "Therefore no map adds up to its score, and the paper pools with the average.")
 

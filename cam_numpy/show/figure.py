@@ -75,7 +75,7 @@ class Layout:
         return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
-def draw(explanation, chosen, colors="inferno", boxes=None, true_boxes=()):
+def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None):
     """Draw the photo and the maps of some classes, on one common scale.
 
     Parameters
@@ -83,17 +83,21 @@ def draw(explanation, chosen, colors="inferno", boxes=None, true_boxes=()):
     explanation : Explanation
     chosen : list of int
         The classes, in the order of the panels.
-    colors : {"inferno", "jet", "diverging"}
+    colors : {"inferno", "jet", "diverging"}, optional
+        By default "inferno", or "diverging" where another class is subtracted.
     boxes : list, optional
         The box of each class in the photo's pixels (x0, y0, x1, y1), or None.
     true_boxes : list
         Likewise, to be drawn on every panel.
+    minus : int, optional
+        Another class, whose map is subtracted from each.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
     """
     e = explanation
+    colors = colors or default_colors(minus)
     layout = Layout.best(len(chosen) + 1, e.photo.size)
     figure = blank(layout.size)
 
@@ -114,15 +118,30 @@ def draw(explanation, chosen, colors="inferno", boxes=None, true_boxes=()):
 
     panel(0, photo, cut(e.name, letters), seen, color=FAINT)
 
-    maps = e.M(chosen)
+    maps = e.M(chosen, minus)
     scale = scale_of(maps, colors)
     for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
-        picture = overlay(photo, e.view.lay(M, width=width, height=height), scale, colors)
-        numbers = f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
-        panel(i, picture, cut(e.class_name(c), letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
-    _scale_bar(axes(layout.bar()), scale, colors)
+        picture = overlay(ground(photo, minus), e.view.lay(M, width=width, height=height), scale, colors)
+        name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
+        if minus is not None:
+            half = letters // 2 - 1
+            name = f"{cut(name, half)} − {cut(e.class_name(minus), half)}"
+            numbers = f"$S_a - S_b$ = {e.S[c]:.2f} − {e.S[minus]:.2f} = {e.S[c] - e.S[minus]:.2f}"
+        panel(i, picture, cut(name, letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
+    label = "$M_c(x, y)$" if minus is None else "$M_a - M_b$"
+    _scale_bar(axes(layout.bar()), scale, colors, f"{label}, in units of $S_c$")
     figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(e), color=FAINT, fontsize=8.5)
     return figure
+
+
+def default_colors(minus):
+    """The colour map where none is chosen: a difference has two signs that matter alike."""
+    return "inferno" if minus is None else "diverging"
+
+
+def ground(photo, minus):
+    """The photo under a map; grey where the map's own red and blue have a meaning."""
+    return photo if minus is None else photo.convert("L").convert("RGB")
 
 
 def save(figure, path):
@@ -152,7 +171,9 @@ def blank(size):
 def _footer(e):
     K, H, W = e.f.shape
     approximate = "" if e.form.verdict == "exact" else "; the maps are approximate"
-    return (f"{e.model}: f is {K} x {H} x {W}.   {e.form.scoring if approximate else 'S_c = mean M_c + b_c'} "
+    silent = f", without the units {', '.join(map(str, e.silent))}" if e.silent else ""
+    identity = e.form.scoring if approximate else "S_c = mean M_c + b_c"
+    return (f"{e.model}: f is {K} x {H} x {W}{cut(silent, 60)}.   {identity} "
             f"holds for all {len(e.S)} classes, to {e.max_abs_error:.0e}{approximate}")
 
 
@@ -191,7 +212,7 @@ def draw_boxes(axes, box, true_boxes, scale):
                                      alpha=1 if ink == color else 0.45))
 
 
-def _scale_bar(axes, scale, colors):
+def _scale_bar(axes, scale, colors, label):
     low, high = scale
     if low == high:
         axes.imshow(palette(colors)[:1, None], aspect="auto", extent=(0, 1, -1, 1))
@@ -204,5 +225,5 @@ def _scale_bar(axes, scale, colors):
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.tick_params(labelsize=9, colors=INK)
-    axes.set_ylabel("$M_c(x, y)$, in units of $S_c$", fontsize=10, color=INK)
+    axes.set_ylabel(label, fontsize=10, color=INK)
     axes.set_frame_on(False)

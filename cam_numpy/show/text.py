@@ -9,7 +9,7 @@ import numpy as np
 from ..paper.boxes import iou
 
 
-def as_text(explanation, chosen, boxes=None, true_boxes=()):
+def as_text(explanation, chosen, boxes=None, true_boxes=(), minus=None):
     """The computation, step by step, for an 80-column terminal.
 
     Parameters
@@ -21,6 +21,8 @@ def as_text(explanation, chosen, boxes=None, true_boxes=()):
         The box of each class, or None where it has none.
     true_boxes : list
         Where the object is.
+    minus : int, optional
+        Another class, to be compared with each.
 
     Returns
     -------
@@ -35,6 +37,7 @@ def as_text(explanation, chosen, boxes=None, true_boxes=()):
         f"photo    {cut(e.name, 44)}, {e.photo.width} x {e.photo.height} pixels",
         heading("network", f"{cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
         *(heading("assumed", text) for text in e.assumed),
+        *([heading("silent", "units " + ", ".join(map(str, e.silent)))] if e.silent else []),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
         _row("F", (K,), e.form.pooling, e.F),
@@ -45,7 +48,8 @@ def as_text(explanation, chosen, boxes=None, true_boxes=()):
         _row("M", maps.shape, "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
         "",
         *_table(e, chosen, maps),
-        "", *_boxes(e, chosen, boxes or [], true_boxes), *_units(e, chosen[0], maps[0]), "", *_check(e),
+        "", *_differences(e, chosen, minus), *_boxes(e, chosen, boxes or [], true_boxes),
+        *_units(e, chosen[0], maps[0]), "", *_check(e),
     ]
     return "\n".join(lines)
 
@@ -61,6 +65,25 @@ def _table(e, chosen, maps):
         first, *others = parts.values()
         numbers = [f"{first:>8.3f}", *(f"{n:>+8.3f}" for n in others), *(f"{n:>8.3f}" for n in more.values())]
         yield (f"{c:>5}  {cut(e.class_name(c), room):<{room}} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  " + " ".join(numbers))
+
+
+def _differences(e, chosen, minus):
+    """Each class less another one: the identity of the map of w_a - w_b, with its numbers."""
+    if minus is None:
+        return
+    found = [e.difference(c, minus) for c in chosen]
+    terms = list(found[0].terms)
+    room = 42 - 11 * (len(terms) - 1)
+    heads = " + ".join(f"{name.removesuffix('_c'):>9}" for name in terms)  # M is M_a - M_b, b is b_a - b_b
+    yield f"{f'a, less b = {cut(e.class_name(minus), 24)}':<{room}} {'S_a - S_b':>9}  =  {heads}"
+    for one in found:
+        numbers = "   ".join(f"{value:>+9.3f}" for value in one.terms.values())
+        yield f"    {cut(e.class_name(one.a), room - 4):<{room - 4}} {one.S:>9.3f}  =  {numbers}"
+    yield f"    {e.form.difference}"
+    # the identity was checked for each class: that of a difference is off by both errors at most
+    own = "S being computed from f" if e.silent else "S being the network's own output"
+    yield f"    {own}: largest error {max(one.error for one in found):.1e}. It holds."
+    yield ""
 
 
 def _boxes(e, chosen, boxes, true_boxes):
@@ -82,6 +105,7 @@ def _units(e, c, M, count=5):
     best = e.units(c, count)
     total, *others = e.form.terms(M, e.F, e.w[c], e.b[c]).items()
     rest = len(e.F) - len(best)
+    carrying = e.count_units(c)
     return [
         f"{cut(e.class_name(c), 28)}, unit by unit; at (x, y) each fires most:",
         *(f"    k = {unit.k:<5} w_k^c F_k = {unit.w:>7.3f} x {unit.F:>6.3f}  = {unit.product:>8.3f}"
@@ -89,6 +113,7 @@ def _units(e, c, M, count=5):
         f"    {f'the other {rest} units':<42} {total[1] - sum(unit.product for unit in best):>8.3f}",
         *(f"    {name:<42} {value:>8.3f}" for name, value in others),
         f"    {'S_c, their sum':<42} {total[1] + sum(value for _, value in others):>8.3f}",
+        f"    {carrying} of {len(e.F)} units carry 90 % of the evidence for it, of all w_k^c F_k > 0",
     ]
 
 
@@ -97,7 +122,8 @@ def _check(e):
     agreement = f"{e.max_abs_error:.1e}" + (f", {e.max_abs_error / scale:.0e} of the largest score" if scale else "")
     return [
         f"check    {e.form.identity}",
-        f"         for all {len(e.S)} classes, S being the network's own output:",
+        f"         for all {len(e.S)} classes, S being "
+        + ("computed from f, with the silent units:" if e.silent else "the network's own output:"),
         f"         largest error {agreement}. It holds.",
         heading("meaning", e.form.meaning),
     ]
@@ -105,8 +131,10 @@ def _check(e):
 
 def one_line(explanation):
     """An explanation in one line of at most 100 characters."""
-    best = ", ".join(f"{cut(name, 18)} {P:.1%}" for _, name, _, P in explanation.top(2))
-    return f"<Explanation of {cut(explanation.name, 18)} by {cut(explanation.model, 20)}: {best}>"
+    silent = f" without {len(explanation.silent)} units" if explanation.silent else ""
+    room = 12 if silent else 18
+    best = ", ".join(f"{cut(name, room)} {P:.1%}" for _, name, _, P in explanation.top(2))
+    return f"<Explanation of {cut(explanation.name, 18)} by {cut(explanation.model, 20)}{silent}: {best}>"
 
 
 def heading(head, text):
@@ -128,7 +156,7 @@ def cut(text, length):
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=()):
+def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=None):
     """The same as a dict for JSON.
 
     Parameters
@@ -139,7 +167,7 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=()):
         Its path.
     files : list of str
         What was written.
-    boxes, true_boxes : list
+    boxes, true_boxes, minus
         See `as_text`.
 
     Returns
@@ -153,6 +181,12 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=()):
         one["box"] = box and list(box)
         if len(true_boxes):
             one["iou"] = float(iou(box, true_boxes).max()) if box else 0.0
+    for c, one in zip(chosen, found):
+        one["units_for_90_percent"] = e.count_units(c)
+        if minus is not None:
+            difference = e.difference(c, minus)
+            one["minus"] = {"index": minus, "name": e.classes[minus], "S": difference.S,
+                            "terms": difference.terms, "error": difference.error}
     return {
         "photo": photo,
         "size": list(e.photo.size),
@@ -160,8 +194,8 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=()):
         "map": list(e.f.shape[1:]),
         "units": e.f.shape[0],
         "top": [
-            {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c]), **box}
-            for c, box in zip(chosen, found, strict=True)
+            {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c]), **more}
+            for c, more in zip(chosen, found, strict=True)
         ],
         "identity": {"form": e.form.identity, "max_abs_error": e.max_abs_error},
         "files": files,

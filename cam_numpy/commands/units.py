@@ -1,0 +1,68 @@
+"""`cam-numpy units`: which units make a class, and what does each speak for?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+
+from .options import add_model_options, count, load_options, writable_folder
+from .progress import Progress
+
+EXAMPLES = """\
+examples:
+  cam-numpy units --class "Persian cat"             by their weights: no photo needed
+  cam-numpy units cats/*.jpg --class "Persian cat"  by what they contribute in these photos
+  cam-numpy units cat.jpg --class 7 --top 20 --model my.onnx
+"""
+
+
+def add_parser(commands):
+    units = commands.add_parser(
+        "units",
+        help="list the units of a class, and what each speaks for",
+        description="Rank the units of a class by w_k^c or, with photos, by the mean of w_k^c F_k; then "
+        "draw the places where each fires most to <class>.units.png.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    units.add_argument("photos", nargs="*", metavar="PHOTO", help="photos in which to look")
+    units.add_argument("--class", dest="wanted", required=True, metavar="NAME_OR_INDEX", help="the class")
+    units.add_argument("--model", metavar="MODEL",
+                       help="an ONNX file, or a name that `cam-numpy models` lists "
+                       "(default: cam_numpy's own)")
+    units.add_argument("--top", type=count, default=8, metavar="N", help="how many units (default: 8)")
+    units.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    units.add_argument("--json", action="store_true", help="print a JSON object instead of text")
+    add_model_options(units)
+    units.set_defaults(command=_units)
+
+
+def _units(options):
+    from ..network.network import load
+    from ..show.units import as_dict, as_text, short
+    from ..units import class_units
+
+    out = writable_folder(options.out) if options.photos else None
+    network = load(options.model, **load_options(options))
+    line = Progress("photos")
+    try:
+        found = class_units(options.wanted, options.photos, network, options.top, line)
+    finally:
+        line.close()
+    files = []
+    if options.photos:
+        stem = re.sub(r"\W+", "-", short(found.name)).strip("-") or str(found.c)
+        files = [str(_write(found, out / f"{stem}.units.png"))]
+    print(json.dumps(as_dict(found, files)) if options.json else
+          "\n".join([as_text(found), *(f"wrote    {file}" for file in files)]))
+    return 0
+
+
+def _write(found, path):
+    from ..output import whole_file
+    from ..show.figure import save
+
+    with whole_file(path) as unfinished:
+        save(found.show(), unfinished)
+    return path
