@@ -356,8 +356,8 @@ for axis, e in zip(axes[1:], both.values()):
     box(axis, e.box("Egyptian cat"), cat.size)
     H, W = e.f.shape[1:]
     for unit in e.units("Egyptian cat", 10):
-        y_k, x_k = np.unravel_index(e.f[unit.k].argmax(), (H, W))
         height, width = axis.images[0].get_array().shape[:2]
+        x_k, y_k = unit.place
         axis.plot((x_k + 0.5) * width / W - 0.5, (y_k + 0.5) * height / H - 0.5, "o", ms=4, mfc="white", mec="black", mew=0.8)
 plt.show()
 assert all(e.top(1)[0].name == "Egyptian cat" for e in both.values())
