@@ -102,7 +102,7 @@ def stretched(M):
     return (M - M.min()) / (M.max() - M.min())
 
 
-common = scale_of(M_best, M_worst)
+common = scale_of(M_best, M_worst, signed=True)  # white is zero
 axes = panels([(cat, M_best, common), (cat, M_worst, common),
                (cat, stretched(M_best), (0, 1)), (cat, stretched(M_worst), (0, 1))],
               titles=[f"{e.class_name(c)}, $S_c$ = {e.S[c]:.2f}" for c in (e.index("Egyptian cat"), worst)] * 2,
@@ -166,20 +166,23 @@ plt.show()
 e = cam.explain(photo("grace_hopper"))
 top = e.top(3)
 scale = scale_of(*e.M([t.index for t in top]))
-panels([e.photo, *((e.photo, e.M(t.index), scale) for t in top)], titles=["photo", *(t.name for t in top)],
-       notes=["", *(f"P = {t.P:.1%}" for t in top)], size=2.7)
+board = e.M("scoreboard")
+panels([e.photo, *((e.photo, e.M(t.index), scale) for t in top), (e.photo, board, scale_of(board))],
+       titles=["photo", *(t.name for t in top), "scoreboard"],
+       notes=["", *(f"P = {t.P:.1%}, one scale" for t in top), f"its own scale, to {board.max():.1f}"], size=2.3)
 plt.show()
 assert [t.name for t in top] == ["academic gown", "bow tie", "scoreboard"]
 assert not {"person", "woman", "man", "sailor"} & set(e.classes)
 
 # %%
-flag = e.M("scoreboard")
-y, x = np.unravel_index(flag.argmax(), flag.shape)
-print(f"the hottest cell of scoreboard: column {x} of {flag.shape[1]}, row {y} of {flag.shape[0]}")
+y, x = np.unravel_index(board.argmax(), board.shape)
+print(f"scoreboard is strongest in column {x} of {board.shape[1]}, row {y} of {board.shape[0]}, with {board.max():.1f}; "
+      f"academic gown reaches {e.M('academic gown').max():.1f}")
+assert (x, y) == (4, 1)  # where the stars of the flag meet the cap
 
 # %% [markdown]
 # The network has 200 classes, and none of them is *person*. It must choose among what it knows, and it names clothes. The
-# map of *scoreboard* shows what reminded the network of one. This is what a class activation map is for:
+# map of *scoreboard*, on a scale of its own, shows what reminded the network of one: the stars of the flag beside the cap. This is what a class activation map is for:
 #
 # - **Right place, wrong class** means: the network saw the object and has no better name for it, or mistakes it for
 #   something similar.

@@ -60,8 +60,8 @@ def panels(pictures, titles=(), notes=(), columns=None, size=2.6):
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(columns * size, rows * (size + 0.25 * (bool(titles) + bool(notes)))),
-                                squeeze=False, layout="constrained")
+    tall = size * max(_aspect(picture) for picture in pictures) + 0.25 * (bool(titles) + bool(notes))
+    figure, grid = plt.subplots(rows, columns, figsize=(columns * size, rows * tall), squeeze=False, layout="constrained")
     axes = list(grid.flat)
     for axis in axes:
         axis.set_xticks([])
@@ -74,6 +74,14 @@ def panels(pictures, titles=(), notes=(), columns=None, size=2.6):
         if i < len(notes):
             axis.set_xlabel(notes[i], fontsize=9.5, color=FAINT)
     return axes
+
+
+def _aspect(picture):
+    """Height over width of what `panels` takes."""
+    if isinstance(picture, tuple):
+        picture = picture[1] if picture[0] is None else picture[0]
+    width, height = picture.size if isinstance(picture, Image.Image) else np.shape(picture)[1::-1]
+    return height / width
 
 
 def draw(axis, picture):
