@@ -2,7 +2,7 @@
 
 Measures the table of tutorials/06_from_map_to_box.py: what one line of NumPy between the
 map and the box changes, with the same network on the same pictures. Needs no torch.
-DATA is tiny-imagenet-200.zip (http://cs231n.stanford.edu/tiny-imagenet-200.zip, 237 MB).
+DATA is tiny-imagenet-200.zip (http://cs231n.stanford.edu/tiny-imagenet-200.zip, about 240 MB).
 """
 
 from __future__ import annotations
