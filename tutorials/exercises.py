@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the clone: tests/ and cam_numpy/
+ROOT = Path(__file__).resolve().parent.parent  # the clone
+sys.path.insert(0, str(ROOT))  # tests/ and cam_numpy/
 
-from tests import loops, measures  # noqa: E402 - see the line above
+from tests import loops, measures  # noqa: E402 - needs the line above
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 2), (2, 2, 2), (2, 2, 3), (3, 2, 4), (5, 3, 4)]  # K, H, W
 TOLERANCE = 1e-6  # relative and absolute: the gradients of the key are differences
