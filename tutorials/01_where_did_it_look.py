@@ -15,11 +15,9 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-import onnxruntime
 from slides import box, panels, photo, scale_of
 
 import cam_numpy as cam
-from cam_numpy.network.onnx_reader import read_graph
 
 # %% [markdown]
 # ## The question
@@ -65,45 +63,27 @@ assert 175 < place[0] < 410 and 20 < place[1] < 300  # inside of the cup, measur
 # their figure. Let us look ourselves. All maps of our network for one photo, one row for each of some layers, the six units that vary most:
 
 # %%
-network = cam.load()
-
-
-def layer_maps(picture):
-    """The output (K, H, W) of every ReLU of the network for a photo, from shallow to deep.
-
-    The file names every intermediate array; we add these names to its list of outputs, and
-    onnxruntime hands the arrays out. (In the file format, appending a second message adds to the first:
-    the bytes below say "one more output of the graph", and its name.)
-    """
-    data = network.path.read_bytes()
-    names = [node.outputs[0] for node in read_graph(data, network.name).nodes if node.op == "Relu"]
-    for name in names:
-        value = bytes([10, len(name)]) + name.encode()
-        graph = bytes([98, len(value)]) + value
-        data += bytes([58, len(graph)]) + graph
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    x, _ = network.preprocessing(picture)
-    return [maps[0] for maps in session.run(names, {network.input_name: x[None]})]
-
-
 cat = photo("chelsea")
-maps = layer_maps(cat)
-input_height = network.preprocessing.view(cat.size).input[1]
-for i, f in enumerate(maps):
-    print(f"layer {i:2d}: {f.shape[0]:3d} units on {f.shape[1]:2d} x {f.shape[2]:2d} places, stride {input_height // f.shape[1]}")
-assert np.array_equal(maps[-1], cam.explain(cat, network).f)  # the last one is f, of which the map is made
-assert all(a.shape[1] >= b.shape[1] for a, b in zip(maps, maps[1:]))  # coarser and coarser
+layers = cam.load().layers()  # from shallow to deep
+maps = cam.layer_maps(cat)  # one forward pass: name -> (K, H, W)
+for i, layer in enumerate(layers):
+    K, H, W = maps[layer.name].shape
+    print(f"layer {i:2d}: {K:3d} units on {H:2d} x {W:2d} places, stride {layer.stride[0]}, "
+          f"a place sees {layer.receptive_field[0]:3d} pixels each way")
+assert np.array_equal(maps["f"], cam.explain(cat).f)  # the last one is f, of which the map is made
+assert layers[-1].receptive_field[0] > 96  # more than the network's input is high
+assert layers[-1].name == "f" and layers[0].receptive_field == (3, 3)
 
 # %%
-chosen = [0, 1, 5, len(maps) - 2, len(maps) - 1]
+chosen = [0, 1, 5, len(layers) - 2, len(layers) - 1]
 pictures = []
 for i in chosen:
-    f = maps[i]
+    f = maps[layers[i].name]
     most = np.argsort(-f.std(axis=(1, 2)))[:6]
     pictures += [f[k] for k in most]
 axes = panels(pictures, columns=6, size=1.5)
 for axis, i in zip(axes[::6], chosen):
-    axis.set_ylabel(f"stride {input_height // maps[i].shape[1]}\nlayer {i}", fontsize=10)
+    axis.set_ylabel(f"stride {layers[i].stride[0]}\nlayer {i}", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -112,6 +92,9 @@ plt.show()
 # - **First row**: edges and shades, one direction for each unit. The photo is easy to recognise.
 # - **Then** strokes, stripes of the fur, corners.
 # - **Last rows**: a few spots. One unit fires at the eyes, another at the forehead, another at the muzzle. The photo is gone, its parts are left.
+#
+# `cam-numpy layers cat.jpg` draws this for your own photos and networks. "A place sees" is the *receptive field*: the part of the network's input that can
+# influence one number. At the end it is larger than the whole input: a unit for eyes may know about the ears.
 #
 # No layer was told to find eyes. And each map still knows *where*: a spot at the left means the left of the photo. The place is there, in the last layer. (Zhou et
 # al. had shown a year earlier that such units act as object detectors.)
@@ -131,9 +114,9 @@ plt.show()
 # The right side is a map, and its average is the score. That is the whole paper, in one line. Lesson 2 does it with symbols.
 
 # %%
-c = e.index("espresso")
-left = sum(e.w[c, k] * e.f[k].mean() for k in range(256))
-right = sum(e.w[c, k] * e.f[k] for k in range(256)).mean()
+c, K = e.index("espresso"), len(e.f)
+left = sum(e.w[c, k] * e.f[k].mean() for k in range(K))
+right = sum(e.w[c, k] * e.f[k] for k in range(K)).mean()
 print(f"left side {left:.4f}, right side {right:.4f}, the network's own score less its bias {e.S[c] - e.b[c]:.4f}")
 assert np.isclose(left, right, atol=1e-4) and np.isclose(left, e.S[c] - e.b[c], atol=1e-4)
 
@@ -148,11 +131,11 @@ assert np.isclose(left, right, atol=1e-4) and np.isclose(left, e.S[c] - e.b[c], 
 # | *Oquab et al., 2015*: global **max** pooling; finds one point of an object | global **average** pooling: finds its whole extent (lesson 5) |
 # | *Network in Network*: GAP against overfitting | GAP to keep the place |
 #
-# One pass for a photo. How cheap is the map? Everything after the network is a sum of 256 small arrays:
+# One pass for a photo. How cheap is the map? Everything after the network is a sum of K small arrays:
 
 # %%
 print(f"{e.f.size:,} multiplications for one map of {M.shape[0]} x {M.shape[1]} cells")
-assert e.f.size == 256 * M.size
+assert e.f.size == K * M.size
 
 # %% [markdown]
 # ## What a map is not

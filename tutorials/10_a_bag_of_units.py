@@ -20,6 +20,7 @@ from slides import ACCENT, FAINT, panels, photo, scale_of
 import cam_numpy as cam
 
 network = cam.load()
+e = cam.explain(photo("chelsea"), network)
 names = [name.split(",")[0] for name in network.classes]
 C, K = network.w.shape
 
@@ -38,7 +39,7 @@ def vocabulary(k, n=4):
 for name in ("sports car", "banana", "Persian cat"):
     k = int(network.w[names.index(name)].argmax())  # the unit with the largest weight for this class
     print(f"unit {k:3d}: {', '.join(f'{word} {network.w[names.index(word), k]:+.2f}' for word in vocabulary(k))}")
-    assert name in vocabulary(k)
+    assert name in vocabulary(k) and vocabulary(k) == e.vocabulary(k)[0]  # the same as one call
     assert np.sort(network.w[:, k])[-2] > 0.2  # and another class shares it
 
 # %% [markdown]
@@ -104,9 +105,11 @@ assert set(by_weight.tolist()) != set(by_product.tolist())
 positive = np.sort(products[products > 0])[::-1]
 needed = int(np.searchsorted(np.cumsum(positive), 0.9 * positive.sum())) + 1
 print(f"{needed} of {K} units carry 90 % of the evidence for the class")
-assert needed < K / 2
+assert needed < K / 2 and needed == e.count_units("Egyptian cat", 0.9)
 
 # %% [markdown]
+# `cam-numpy units --class "Egyptian cat"` prints the units of a class and their vocabulary, with photos also where they fire.
+#
 # A small part of the units carries most of the evidence. But it is not one "cat unit": the evidence is spread over many.
 #
 # ## Silencing units
@@ -123,6 +126,7 @@ def without(units):
 k = int(by_product[0])
 f_silent = e.f.copy()
 f_silent[k] = 0
+assert np.allclose(without([k]), e.without(k).S, atol=1e-4)  # the same as one call
 assert np.allclose(without([k]), cam.class_scores(cam.global_average_pool(f_silent), e.w, e.b), atol=1e-4)
 
 steps = range(0, 61, 2)
