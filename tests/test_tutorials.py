@@ -28,7 +28,8 @@ def runs():
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(TUTORIALS.parent), "PYTHONUTF8": "1",
                    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # two at a time share the cores
     # a proxy that refuses: a lesson that wants the network fails
-    environment |= dict.fromkeys(["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"], "http://127.0.0.1:9")
+    proxies = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
+    environment |= dict.fromkeys(proxies, "http://127.0.0.1:9")
 
     def run(lesson):
         return subprocess.run([sys.executable, "-W", "ignore:FigureCanvasAgg", str(lesson)], env=environment,
@@ -50,11 +51,12 @@ def test_the_notebook_is_the_script_executed(name):
     """Its cells are the script's, each code cell ran, in order, and none failed or warned."""
     notebook = json.loads(LESSONS[name].with_suffix(".ipynb").read_text(encoding="utf-8"))
     found = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
-    assert found == build.cells(LESSONS[name].read_text(encoding="utf-8")), f"run: python tutorials/build.py {name}"
+    wanted = build.cells(LESSONS[name].read_text(encoding="utf-8"))
+    assert found == wanted, f"run: python tutorials/build.py {name}"
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell["outputs"]]
-    assert not [output for output in outputs if output.get("name") == "stderr" or output["output_type"] == "error"]
+    assert not [one for one in outputs if one.get("name") == "stderr" or one["output_type"] == "error"]
 
 
 def test_all_notebooks_together_are_small():
@@ -71,8 +73,10 @@ def test_a_notebook_can_be_executed():
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_lesson_has_the_parts_of_a_lesson(name):
-    text = "\n".join(text for kind, text in build.cells(LESSONS[name].read_text(encoding="utf-8")) if kind == "markdown")
-    for heading in ("**You will do**", "**You will learn**", "**You need**", "**In the paper**", "## Further reading"):
+    cells = build.cells(LESSONS[name].read_text(encoding="utf-8"))
+    text = "\n".join(text for kind, text in cells if kind == "markdown")
+    for heading in ("**You will do**", "**You will learn**", "**You need**", "**In the paper**",
+                    "## Exercises", "## Further reading"):
         assert heading in text, heading
     assert re.search(r"^# Lesson \d+: ", text)
 
@@ -131,14 +135,16 @@ def test_an_error_in_an_answer_is_shown_not_raised():
     def softmax(S):
         return S / 0 if isinstance(S, int) else S.no_such_thing
 
-    assert "AttributeError: 'numpy.ndarray' object has no attribute 'no_such_thing'" in exercises.verdict(softmax)
+    shown = exercises.verdict(softmax)
+    assert "AttributeError: 'numpy.ndarray' object has no attribute 'no_such_thing'" in shown
 
 
 def test_an_unknown_name_is_answered_with_the_names():
     def f():
         ...
 
-    assert exercises.verdict(f).startswith("f is not an exercise; the name must be one of global_average_pool, ")
+    shown = exercises.verdict(f)
+    assert shown.startswith("f is not an exercise; the name must be one of global_average_pool, ")
 
 
 def test_an_answer_cannot_change_its_case():

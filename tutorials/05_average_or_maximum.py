@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Lesson 5: Average or maximum?
 #
-# **You will do**: train two small convolutional networks in front of your eyes, in NumPy alone, forward and backward
-# by hand. They differ in one line: one pools with the average (GAP), the other with the maximum (GMP).
+# **You will do**: train two small convolutional networks in front of your eyes, in NumPy alone, forward and
+# backward by hand. They differ in one line: one pools with the average (GAP), the other with the maximum
+# (GMP).
 #
 # **You will learn**: why both classify equally well, and why only one of them finds the whole object. How a
 # gradient flows back through a pooling, a ReLU and a convolution.
@@ -10,8 +11,8 @@
 # **You need**: lesson 2 (f, F, w, S, M), the chain rule; about 30 seconds of computing on two cores.
 #
 # **In the paper**: Section 2, the paragraph on global average and global max pooling; Section 3, the rows
-# GoogLeNet-GAP and GoogLeNet-GMP of Tables 1 and 2. In the study note: the list of differences from
-# earlier work in its Section 1.
+# GoogLeNet-GAP and GoogLeNet-GMP of Tables 1 and 2. In the study note: the list of differences from earlier
+# work in its Section 1.
 
 # %%
 import time
@@ -27,19 +28,20 @@ import cam_numpy as cam
 # %% [markdown]
 # ## The question
 #
-# A convolutional network ends with K maps of activations, f_k(x, y). Before the classifier each map becomes one
-# number. There are two simple ways:
+# A convolutional network ends with K maps of activations, f_k(x, y). Before the classifier each map becomes
+# one number. There are two simple ways:
 #
 # $$F_k = \frac{1}{HW} \sum_{x,y} f_k(x, y) \quad\text{(average)} \qquad\qquad
 #   F_k = \max_{x,y} f_k(x, y) \quad\text{(maximum)}$$
 #
-# The paper's claim: with the maximum a network classifies about as well and localises worse. To test the claim, we
-# need pictures for which we know exactly which pixels belong to the object. Let us draw them.
+# The paper's claim: with the maximum a network classifies about as well and localises worse. To test the
+# claim, we need pictures for which we know exactly which pixels belong to the object. Let us draw them.
 #
 # ## The pictures
 #
-# A picture has 24 x 24 pixels. An ellipse is filled with one of four textures: stripes in one of four directions.
-# Everything else is noise. The class is the direction of the stripes. The true *mask* is the ellipse.
+# A picture has 24 x 24 pixels. An ellipse is filled with one of four textures: stripes in one of four
+# directions. Everything else is noise. The class is the direction of the stripes. The true *mask* is the
+# ellipse.
 
 # %%
 SIDE, CLASSES = 24, ["vertical", "horizontal", "rising", "falling"]
@@ -69,13 +71,13 @@ panels([*test_pictures[first, 0], *test_masks[first]], titles=CLASSES, columns=4
 plt.show()
 
 # %% [markdown]
-# Top: one picture of each class. Bottom: the true masks. The networks are trained with pictures and classes only,
-# as in the paper: 2,000 pictures. The 500 test pictures are fresh.
+# Top: one picture of each class. Bottom: the true masks. The networks are trained with pictures and classes
+# only, as in the paper: 2,000 pictures. The 500 test pictures are fresh.
 #
 # ## Forward
 #
-# A convolution looks at each place through a window of 3 x 3 pixels. `sliding_window_view` lists all windows, and then
-# the convolution is one matrix product: windows times weights.
+# A convolution looks at each place through a window of 3 x 3 pixels. `sliding_window_view` lists all windows,
+# and then the convolution is one matrix product: windows times weights.
 
 # %%
 def windows(x):
@@ -102,9 +104,9 @@ def maximum(f):
 
 
 # %% [markdown]
-# The whole network: convolution (8 units), ReLU, convolution (16 units), ReLU, pooling, linear layer. The second ReLU's
-# output is f, with K = 16 units on a map of 24 x 24 cells. The only difference between the two networks is the function
-# `pool`.
+# The whole network: convolution (8 units), ReLU, convolution (16 units), ReLU, pooling, linear layer. The
+# second ReLU's output is f, with K = 16 units on a map of 24 x 24 cells. The only difference between the two
+# networks is the function `pool`.
 
 # %%
 def forward(p, pictures, pool):
@@ -130,13 +132,14 @@ def start(rng):
 # %% [markdown]
 # ## Backward
 #
-# Training needs the derivative of the loss L with respect to every weight. The loss of one picture of class c is
-# $-\log P_c$. Its derivative with respect to the scores is short:
+# Training needs the derivative of the loss L with respect to every weight. The loss of one picture of class c
+# is $-\log P_c$. Its derivative with respect to the scores is short:
 #
 # $$\frac{\partial L}{\partial S_j} = P_j - [j = c]$$
 #
-# From there the chain rule goes back layer by layer. The linear layer and the convolution are matrix products, the ReLU
-# lets a gradient pass where its input was positive. **The pooling is where the two networks differ**:
+# From there the chain rule goes back layer by layer. The linear layer and the convolution are matrix
+# products, the ReLU lets a gradient pass where its input was positive. **The pooling is where the two
+# networks differ**:
 #
 # $$\text{average:}\quad \frac{\partial F_k}{\partial f_k(x, y)} = \frac{1}{HW} \text{ at every place}
 #   \qquad\qquad
@@ -185,9 +188,9 @@ def backward(p, r, classes, pool):
 
 
 # %% [markdown]
-# A gradient written by hand is wrong until it is checked. Change one weight a little, up and down, and see how the
-# loss changes: the difference quotient must equal the gradient. We do that in float64 for three weights of every
-# array and for both poolings.
+# A gradient written by hand is wrong until it is checked. Change one weight a little, up and down, and see
+# how the loss changes: the difference quotient must equal the gradient. We do that in float64 for three
+# weights of every array and for both poolings.
 
 # %%
 def loss(p, pictures, classes, pool):
@@ -213,8 +216,8 @@ assert worst < 1e-7
 # %% [markdown]
 # ## Training
 #
-# *Adam* takes a step against the gradient, with a step size of its own for every weight: it divides by the usual size of
-# that weight's gradient. Six passes over the 2,000 pictures, 50 at a time.
+# *Adam* takes a step against the gradient, with a step size of its own for every weight: it divides by the
+# usual size of that weight's gradient. Six passes over the 2,000 pictures, 50 at a time.
 
 # %%
 def train(pool, pictures, classes, passes=6, rate=0.01, batch=50, seed=0):
@@ -250,7 +253,8 @@ for pool in (average, maximum):
     assert accuracy > 0.98
 
 # %% [markdown]
-# Both networks name practically every fresh picture correctly. As classifiers there is nothing to choose between them.
+# Both networks name practically every fresh picture correctly. As classifiers there is nothing to choose
+# between them.
 #
 # ## The maps
 #
@@ -270,7 +274,8 @@ def overlap(keep, masks):
 maps = {pool: maps_of(pool) for pool in (average, maximum)}
 keep = {pool: M > 0.2 * M.max(axis=(1, 2), keepdims=True) for pool, M in maps.items()}
 iou = {pool: overlap(keep[pool], test_masks).mean() for pool in keep}
-covered = {pool: ((keep[pool] & test_masks).sum(axis=(1, 2)) / test_masks.sum(axis=(1, 2))).mean() for pool in keep}
+covered = {pool: ((keep[pool] & test_masks).sum(axis=(1, 2)) / test_masks.sum(axis=(1, 2))).mean()
+           for pool in keep}
 for pool in maps:
     print(f"{pool.__name__}: IoU with the true mask {iou[pool]:.2f}, "
           f"the map covers {covered[pool]:.0%} of the object")
@@ -293,8 +298,9 @@ for i, axis in enumerate(axes[4:]):
 plt.show()
 
 # %% [markdown]
-# The white line is the edge of the true mask; each map has its own scale. The average lights up the object, the maximum
-# lights up spots in it. Both networks had the same pictures, the same order, the same first weights.
+# The white line is the edge of the true mask; each map has its own scale. The average lights up the object,
+# the maximum lights up spots in it. Both networks had the same pictures, the same order, the same first
+# weights.
 #
 # ## Why
 #
@@ -311,7 +317,8 @@ decisive = {np.unravel_index(f[k].argmax(), f[k].shape) for k in range(16) if f[
 print(f"{len(decisive)} of {f[0].size} cells decide the scores of the first picture")
 assert len(decisive) <= 16
 
-changed = np.minimum(f, 0.5 * f.max(axis=(1, 2), keepdims=True))  # lower everything to half of the maximum ...
+# lower everything to half of the maximum ...
+changed = np.minimum(f, 0.5 * f.max(axis=(1, 2), keepdims=True))
 for k in range(16):
     changed[(k, *np.unravel_index(f[k].argmax(), f[k].shape))] = f[k].max()  # ... but for the largest cell
 p = trained[maximum]
@@ -322,20 +329,20 @@ print(f"half of the activation removed elsewhere: the mean of f falls from {f.me
 assert changed.mean() < f.mean()
 
 # %% [markdown]
-# That is the paper's argument in numbers. *Average*: the loss falls when **every** part of the object that tells the class
-# raises its unit, so training spreads the activation over the object. *Maximum*: once one part is found, the others
-# bring nothing and are not learned.
+# That is the paper's argument in numbers. *Average*: the loss falls when **every** part of the object that
+# tells the class raises its unit, so training spreads the activation over the object. *Maximum*: once one
+# part is found, the others bring nothing and are not learned.
 #
 # ## A map of a max-pooled network
 #
-# Eq. 2 can be computed for any f and w. With average pooling the map also has a meaning: its mean is the score (minus
-# the bias). With max pooling it has no such meaning: no map adds up to the score.
+# Eq. 2 can be computed for any f and w. With average pooling the map also has a meaning: its mean is the
+# score (minus the bias). With max pooling it has no such meaning: no map adds up to the score.
 
 # %%
 for pool in (average, maximum):
     S, b = results[pool]["S"], trained[pool]["b"]
-    mean_M = maps[pool].mean(axis=(1, 2)) + b[test_classes]
-    error = np.abs(mean_M - S[np.arange(500), test_classes]).max()
+    predicted = maps[pool].mean(axis=(1, 2)) + b[test_classes]
+    error = np.abs(predicted - S[np.arange(500), test_classes]).max()
     print(f"{pool.__name__}: largest |mean M_c + b_c - S_c| = {error:.2g}, "
           f"the scores reach {np.abs(S).max():.1f}")
     assert (error < 1e-4) == (pool is average)
@@ -344,28 +351,30 @@ for pool in (average, maximum):
 # ## Two real networks
 #
 # Two networks come with cam_numpy. They have the same body; `tiny-imagenet-gmp` is `tiny-imagenet-gap`
-# *fine-tuned* (trained further, starting from its weights) with max pooling. The same cat, the same class, each network's own map:
+# *fine-tuned* (trained further, starting from its weights) with max pooling. The same cat, the same class,
+# each network's own map:
 
 # %%
 cat = photo("chelsea")
 both = {name: cam.explain(cat, name) for name in ("tiny-imagenet-gap", "tiny-imagenet-gmp")}
 axes = panels([cat, *((cat, e.M("Egyptian cat"), scale_of(e.M("Egyptian cat"))) for e in both.values())],
               titles=["scikit-image's Chelsea", "average pooling", "max pooling"],
-              notes=["", *(f"P = {e.P[e.ranking[0]]:.0%} {e.top(1)[0].name}" for e in both.values())], size=3.2)
+              notes=["", *(f"P = {e.top(1)[0].P:.0%} {e.top(1)[0].name}" for e in both.values())], size=3.2)
 for axis, e in zip(axes[1:], both.values()):
     box(axis, e.box("Egyptian cat"), cat.size)
     H, W = e.f.shape[1:]
     for unit in e.units("Egyptian cat", 10):
         height, width = axis.images[0].get_array().shape[:2]
         x_k, y_k = unit.place
-        axis.plot((x_k + 0.5) * width / W - 0.5, (y_k + 0.5) * height / H - 0.5, "o", ms=4, mfc="white", mec="black", mew=0.8)
+        axis.plot((x_k + 0.5) * width / W - 0.5, (y_k + 0.5) * height / H - 0.5, "o",
+                  ms=4, mfc="white", mec="black", mew=0.8)
 plt.show()
 assert all(e.top(1)[0].name == "Egyptian cat" for e in both.values())
 
 # %% [markdown]
-# The dots are where the ten units that raise the score most are strongest: with max pooling these cells are all that
-# counts. The box is the paper's (lesson 6). One photo proves nothing, and here both boxes cover nearly the whole photo; measured on
-# 5,000 pictures the difference is clear:
+# The dots are where the ten units that raise the score most are strongest: with max pooling these cells are
+# all that counts. The box is the paper's (lesson 6). One photo proves nothing, and here both boxes cover
+# nearly the whole photo; measured on 5,000 pictures the difference is clear:
 #
 # | | average | maximum | paper, GoogLeNet-GAP | paper, GoogLeNet-GMP |
 # |---|---|---|---|---|
@@ -374,12 +383,12 @@ assert all(e.top(1)[0].name == "Egyptian cat" for e in both.values())
 # | localisation error, top-5, % | 45.9 | 49.3 | 43.00 | 45.26 |
 # | right box for the true class (GT-known), % | 61.4 | 58.6 | | |
 #
-# The left columns: Tiny ImageNet, measured by `python -m weights.compare tiny-imagenet-200.zip` (lesson 7 has the whole
-# table and its intervals). The right columns: ILSVRC, the paper's Tables 1 and 2. In both, max pooling loses little in
-# classification and more in localisation.
+# The left columns: Tiny ImageNet, measured by `python -m weights.compare tiny-imagenet-200.zip` (lesson 7 has
+# the whole table and its intervals). The right columns: ILSVRC, the paper's Tables 1 and 2. In both, max
+# pooling loses little in classification and more in localisation.
 #
-# What the small experiment does not say: the maximum is not *unable* to localise. On textures that fill the object, with a
-# window smaller than the object, the difference is large. On real photos it is a few points.
+# What the small experiment does not say: the maximum is not *unable* to localise. On textures that fill the
+# object, with a window smaller than the object, the difference is large. On real photos it is a few points.
 
 # %% [markdown]
 # ## Exercises
@@ -396,7 +405,7 @@ check(global_max_pool)
 
 # %%
 def average_pool_gradient(g, f):
-    """The gradient of L with respect to f (K, H, W), where g (K,) is its gradient with respect to F = mean_xy f."""
+    """The gradient of L with respect to f (K, H, W); g (K,) is its gradient with respect to F = mean_xy f."""
     ...
 
 
@@ -416,11 +425,13 @@ check(max_pool_gradient)
 # 1. Train with `seed=1` and `seed=2`. How much do the two IoUs vary?
 # 2. Pool with the mean of the ten largest cells. Where does its IoU lie, and why?
 # 3. Draw smaller ellipses, or stripes three times as wide. When does the advantage of the average shrink?
-# 4. *Log-sum-exp* pooling, (1/r) log mean exp(r f), goes from average (r near 0) to maximum (r large). Write its gradient.
+# 4. *Log-sum-exp* pooling, (1/r) log mean exp(r f), goes from average (r near 0) to maximum (r large). Write
+#    its gradient.
 #
 # ## Further reading
 #
-# - M. Oquab, L. Bottou, I. Laptev, J. Sivic: *Is object localization for free?* CVPR 2015. Global max pooling for
-#   localisation: what this paper compares with.
-# - M. Lin, Q. Chen, S. Yan: *Network In Network*, ICLR 2014. Global average pooling, there against overfitting.
+# - M. Oquab, L. Bottou, I. Laptev, J. Sivic: *Is object localization for free?* CVPR 2015. Global max pooling
+#   for localisation: what this paper compares with.
+# - M. Lin, Q. Chen, S. Yan: *Network In Network*, ICLR 2014. Global average pooling, there against
+#   overfitting.
 # - D. Kingma, J. Ba: *Adam: A Method for Stochastic Optimization*, ICLR 2015.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Lesson 6: From a map to a box
 #
-# **You will do**: turn a map into a bounding box, first by hand on 5 x 5 cells, then on a photo; apply the rule and
-# two misreadings of it; count overlap in pixels; try what makes boxes better.
+# **You will do**: turn a map into a bounding box, first by hand on 5 x 5 cells, then on a photo; apply the
+# rule and two misreadings of it; count overlap in pixels; try what makes boxes better.
 #
-# **You will learn**: the paper's box rule, and what it leaves open; connected components; IoU; what the authors' released code
-# does instead; which changes between map and box help, measured on 5,000 pictures.
+# **You will learn**: the paper's box rule, and what it leaves open; connected components; IoU; what the
+# authors' released code does instead; which changes between map and box help, measured on 5,000 pictures.
 #
 # **You need**: lessons 2 and 3.
 #
@@ -23,8 +23,8 @@ import cam_numpy as cam
 # %% [markdown]
 # ## The rule
 #
-# The network was trained with labels only. Nobody told it where anything is. To compare it with networks that draw boxes, the
-# paper makes a box from a map, in three steps:
+# The network was trained with labels only. Nobody told it where anything is. To compare it with networks that
+# draw boxes, the paper makes a box from a map, in three steps:
 #
 # 1. Keep the cells whose value is above **20 % of the map's maximum**.
 # 2. Take the largest **connected component**: the largest group of cells that touch each other.
@@ -51,8 +51,9 @@ box(axes[3], corners)
 plt.show()
 
 # %% [markdown]
-# A box is **(x0, y0, x1, y1)**: its first and last column and row, both ends included, as the ILSVRC benchmark counts. The 3 at
-# the right is above 1.8, but it does not touch the group, so it is a component of its own and smaller.
+# A box is **(x0, y0, x1, y1)**: its first and last column and row, both ends included, as the ILSVRC
+# benchmark counts. The 3 at the right is above 1.8, but it does not touch the group, so it is a component of
+# its own and smaller.
 #
 # Lower the threshold to 10 %, and the 1 is kept as well. It touches the 3 at a corner:
 
@@ -66,8 +67,9 @@ assert cam.bounding_box(M, threshold=0.1, connectivity=4) == (1, 1, 3, 2)
 # ### What the paper leaves open
 #
 # - **Do corners connect?** Here they do (`connectivity=8`: a cell has eight neighbours).
-# - **Is the map enlarged before or after the threshold?** Here before: the map is laid onto the photo first. This is what `e.box` and
-#   `cam-numpy evaluate` do (photos larger than 224 pixels are treated at 224 on the long side, for speed).
+# - **Is the map enlarged before or after the threshold?** Here before: the map is laid onto the photo first.
+#   This is what `e.box` and `cam-numpy evaluate` do (photos larger than 224 pixels are treated at 224 on the
+#   long side, for speed).
 # - **Ties**: of two components of the same size the one that comes first in reading order is taken.
 # - **A map without positive cells** has no box: it shows evidence against its class only.
 
@@ -82,9 +84,10 @@ assert in_cells[2] < e.f.shape[2] and in_pixels[2] < cup.width
 # %% [markdown]
 # ## Two other rules under the same name
 #
-# "**Top 20 % of the pixels**" is the paper misread. The area kept is then the same for an ant and for an elephant. "**Min-max**" stretches the
-# map to 0...1 and then takes 0.2, as many tools do. That moves the threshold: 0.2 on the stretched map is
-# $m + 0.2 (\max - m)$ on the real one, where m is the minimum. It equals the paper's rule only where m = 0.
+# "**Top 20 % of the pixels**" is the paper misread. The area kept is then the same for an ant and for an
+# elephant. "**Min-max**" stretches the map to 0...1 and then takes 0.2, as many tools do. That moves the
+# threshold: 0.2 on the stretched map is $m + 0.2 (\max - m)$ on the real one, where m is the minimum. It
+# equals the paper's rule only where m = 0.
 
 # %%
 M[4, 0] = -9  # some evidence against the class, far away
@@ -103,12 +106,12 @@ for axis, rule in zip(axes[1:], kept):
     box(axis, cam.bounding_box(M, rule=rule))
 plt.show()
 assert cam.bounding_box(M) == (1, 1, 2, 2)  # a -9 elsewhere changes nothing
-assert cam.bounding_box(M, rule="min-max") == (0, 0, 4, 4)  # here the zeros are kept: the box is the whole map
+assert cam.bounding_box(M, rule="min-max") == (0, 0, 4, 4)  # the zeros are kept: all of the map
 assert kept["top-pixels"].sum() == 5  # always a fifth of the cells
 
 # %% [markdown]
-# How much do the rules differ in practice? 5,000 validation pictures of Tiny ImageNet, one network. A box is right if it
-# overlaps the true box by at least one half (IoU ≥ 0.5, see below). In %, with 95 % intervals:
+# How much do the rules differ in practice? 5,000 validation pictures of Tiny ImageNet, one network. A box is
+# right if it overlaps the true box by at least one half (IoU ≥ 0.5, see below). In %, with 95 % intervals:
 #
 # | rule | right at 0.20 (GT-known) | at the best threshold (MaxBoxAcc) | these thresholds |
 # |---|---|---|---|
@@ -116,20 +119,22 @@ assert kept["top-pixels"].sum() == 5  # always a fifth of the cells
 # | min-max | 61.7 (60.3 to 63.0) | 62.2 (60.9 to 63.6) | 0.25 and 0.25 |
 # | top-pixels | 26.2 (25.0 to 27.5) | 60.2 (58.8 to 61.5) | 0.45 and 0.40 |
 #
-# Measured with `python -m weights.compare tiny-imagenet-200.zip` (lesson 7 says what it needs and how the thresholds are chosen). A box around 20 % of the
-# pixels is too small for most objects in these pictures. At 40 to 45 % the misreading does nearly as well as the others. "Min-max"
-# is no worse than the paper's rule on these pictures.
+# Measured with `python -m weights.compare tiny-imagenet-200.zip` (lesson 7 says what it needs and how the
+# thresholds are chosen). A box around 20 % of the pixels is too small for most objects in these pictures. At
+# 40 to 45 % the misreading does nearly as well as the others. "Min-max" is no worse than the paper's rule on
+# these pictures.
 #
 # ### The code that the authors released
 #
-# It does a third thing: it turns the map into 8 bits, takes *three* thresholds (20, 100 and 110 of 255), a distance
-# transform, and gives several boxes for one map. It does not say which one counts, and users
-# [have asked](https://github.com/zhoubolei/CAM/issues/18). cam_numpy follows the paper's text.
+# It does a third thing: it turns the map into 8 bits, takes *three* thresholds (20, 100 and 110 of 255), a
+# distance transform, and gives several boxes for one map. It does not say which one counts, and users [have
+# asked](https://github.com/zhoubolei/CAM/issues/18). cam_numpy follows the paper's text.
 #
 # ## Overlap: IoU
 #
-# Is a box right? *Intersection over union* (IoU) divides the pixels that two boxes share by the pixels in either. It is 1
-# for equal boxes and 0 for boxes apart. A box counts as right if its IoU with the true box is at least 0.5.
+# Is a box right? *Intersection over union* (IoU) divides the pixels that two boxes share by the pixels in
+# either. It is 1 for equal boxes and 0 for boxes apart. A box counts as right if its IoU with the true box is
+# at least 0.5.
 
 # %%
 a, b = (1, 1, 2, 2), (1, 1, 4, 3)
@@ -147,8 +152,9 @@ plt.show()
 assert cam.iou(*examples[1]) > 0.5 and cam.iou(*examples[3]) < 0.5
 
 # %% [markdown]
-# An IoU of 0.5 is stricter than it sounds. The second box is shifted by one pixel of eight in both directions, and more
-# than a third of the IoU is lost. The third box is exactly half of the true one and just passes.
+# An IoU of 0.5 is stricter than it sounds. The second box is shifted by one pixel of eight in both
+# directions, and more than a third of the IoU is lost. The third box is exactly half of the true one and just
+# passes.
 
 # %%
 assert 0.6 < cam.iou(*examples[1]) < 0.64 and cam.iou(*examples[2]) == 0.5
@@ -179,15 +185,18 @@ plt.show()
 assert all(cam.iou(corners, truth) > 0.5 for corners in found)
 
 # %% [markdown]
-# - **max(w, 0)**: only units that speak *for* the class draw the map, so that a unit against the class cannot cut a hole into the object.
-# - **A percentile** instead of the maximum: a single very hot cell no longer sets the threshold for all others.
-# - **IVR**: subtract a low percentile, set the rest to zero. It moves the threshold as min-max does, but one extreme cell cannot move
-#   it.
-# - **Mirrored**: the mean of the map and of the mirrored photo's map, mirrored back. This is still Eq. 2: both maps are linear in f, so their
-#   mean is the map of the mean f.
+# - **max(w, 0)**: only units that speak *for* the class draw the map, so that a unit against the class cannot
+#   cut a hole into the object.
+# - **A percentile** instead of the maximum: a single very hot cell no longer sets the threshold for all
+#   others.
+# - **IVR**: subtract a low percentile, set the rest to zero. It moves the threshold as min-max does, but one
+#   extreme cell cannot move it.
+# - **Mirrored**: the mean of the map and of the mirrored photo's map, mirrored back. This is still Eq. 2:
+#   both maps are linear in f, so their mean is the map of the mean f.
 #
-# By the dashed box, all five are right on this photo; one photo cannot rank them. Measured on the same 5,000 pictures, with the same network. "Against the paper's" is the difference on the same
-# pictures with its 95 % interval:
+# By the dashed box, all five are right on this photo; one photo cannot rank them. Measured on the same 5,000
+# pictures, with the same network. "Against the paper's" is the difference on the same pictures with its 95 %
+# interval:
 #
 # | from the map to the box | GT-known at 0.20 | against the paper's | MaxBoxAcc | against the paper's |
 # |---|---|---|---|---|
@@ -200,13 +209,15 @@ assert all(cam.iou(corners, truth) > 0.5 for corners in found)
 # | the mean of the map and the mirrored photo's map | 62.2 | +0.8 ± 0.6 | 62.1 | +0.9 ± 0.6 |
 # | mirrored, and negative weights clamped | 62.3 | +0.9 ± 0.9 | 63.3 | +2.1 ± 0.8 |
 #
-# `python -m weights.better_boxes tiny-imagenet-200.zip`, about four minutes of computing (lesson 7 says where the zip is).
+# `python -m weights.better_boxes tiny-imagenet-200.zip`, about four minutes of computing (lesson 7 says where
+# the zip is).
 #
-# With a threshold that suits each of them (MaxBoxAcc) every change helps, by one or two points. At the paper's fixed 20 % some of them
-# harm: a threshold belongs to the map that it was chosen for. Two points are what one line can bring; the maps
-# of another network differ by more.
+# With a threshold that suits each of them (MaxBoxAcc) every change helps, by one or two points. At the
+# paper's fixed 20 % some of them harm: a threshold belongs to the map that it was chosen for. Two points are
+# what one line can bring; the maps of another network differ by more.
 #
-# None of these is part of the paper, and a clamped map no longer sums to the score. Use them for boxes, not for explanations.
+# None of these is part of the paper, and a clamped map no longer sums to the score. Use them for boxes, not
+# for explanations.
 
 # %% [markdown]
 # ## Exercises
@@ -223,7 +234,7 @@ check(kept)
 
 # %%
 def largest_component(mask):
-    """The mask (H, W) of the largest component, corners connect; of equally large ones the first in reading order."""
+    """The mask (H, W) of the largest component (corners connect); the first if two are equally large."""
     ...
 
 
@@ -249,13 +260,14 @@ check(iou)
 # On your own:
 #
 # 1. Draw a map whose box becomes *larger* when the threshold rises. Hint: two components.
-# 2. Why can the IoU with the true box be at most 0.25 if a box has the right centre and half the true width and height?
+# 2. Why can the IoU with the true box be at most 0.25 if a box has the right centre and half the true width
+#    and height?
 # 3. In a photo of two cats, what does one box per map do? What would you report instead?
 #
 # ## Further reading
 #
 # - J. Choe et al.: *Evaluating Weakly Supervised Object Localization Methods Right*, CVPR 2020.
-# - W. Bae et al.: *Rethinking Class Activation Mapping for Weakly Supervised Object Localization*, ECCV 2020: clamped weights and the
-#   percentile.
+# - W. Bae et al.: *Rethinking Class Activation Mapping for Weakly Supervised Object Localization*, ECCV 2020:
+#   clamped weights and the percentile.
 # - J. Kim et al.: *Normalization Matters in Weakly Supervised Object Localization*, ICCV 2021: IVR.
 # - `cam_numpy/paper/boxes.py`.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Lesson 10: A bag of units
 #
-# **You will do**: look up the vocabulary of a unit; spell a class with its best units; silence units one by one and see what the network
-# takes the photo for then.
+# **You will do**: look up the vocabulary of a unit; spell a class with its best units; silence units one by
+# one and see what the network takes the photo for then.
 #
-# **You will learn**: class-specific units; the difference between "important for the class" and "important in this photo"; why
-# silencing a unit is exact; what "a bag of words" means here, and what it does not prove.
+# **You will learn**: class-specific units; the difference between "important for the class" and "important in
+# this photo"; why silencing a unit is exact; what "a bag of words" means here, and what it does not prove.
 #
 # **You need**: lesson 2.
 #
@@ -27,8 +27,8 @@ C, K = network.w.shape
 # %% [markdown]
 # ## What does a unit speak for?
 #
-# Column k of w holds the weights of unit k for all classes. Sort it: the classes with the largest w_k^c are those that the unit speaks
-# *for*, its vocabulary. No photo is needed.
+# Column k of w holds the weights of unit k for all classes. Sort it: the classes with the largest w_k^c are
+# those that the unit speaks *for*, its vocabulary. No photo is needed.
 
 # %%
 def vocabulary(k, n=4):
@@ -38,20 +38,23 @@ def vocabulary(k, n=4):
 
 for name in ("sports car", "banana", "Persian cat"):
     k = int(network.w[names.index(name)].argmax())  # the unit with the largest weight for this class
-    print(f"unit {k:3d}: {', '.join(f'{word} {network.w[names.index(word), k]:+.2f}' for word in vocabulary(k))}")
+    words = [f"{word} {network.w[names.index(word), k]:+.2f}" for word in vocabulary(k)]
+    print(f"unit {k:3d}: {', '.join(words)}")
     assert name in vocabulary(k) and vocabulary(k) == e.vocabulary(k)[0]  # the same as one call
     assert np.sort(network.w[:, k])[-2] > 0.2  # and another class shares it
 
 # %% [markdown]
-# Nobody told the network to make a unit for cars, or one for yellow fruit. The last convolution learned them because they help to tell 200 classes apart, and
-# several classes share them. That is the paper's reading: **units are words, and a class is a bag of them.** In a *bag of
-# words* a text is described by how often each word occurs, in any order. F_k is how much word k occurs in the photo, at any place, and
-# w_k^c is what the word says about class c.
+# Nobody told the network to make a unit for cars, or one for yellow fruit. The last convolution learned them
+# because they help to tell 200 classes apart, and several classes share them. That is the paper's reading:
+# **units are words, and a class is a bag of them.** In a *bag of words* a text is described by how often each
+# word occurs, in any order. F_k is how much word k occurs in the photo, at any place, and w_k^c is what the
+# word says about class c.
 #
 # ## Class-specific units
 #
-# Now row c of w: the units with the largest w_k^c are the **class-specific units** of c. The paper ranks the units of a class like this and shows the
-# places of photos where they fire most. Here with the photos that we have:
+# Now row c of w: the units with the largest w_k^c are the **class-specific units** of c. The paper ranks the
+# units of a class like this and shows the places of photos where they fire most. Here with the photos that we
+# have:
 
 # %%
 photos = {name: photo(name) for name in ("chelsea", "coffee", "grace_hopper")}
@@ -81,9 +84,9 @@ for axis, class_name in zip(axes[::5], classes.values()):
 plt.show()
 
 # %% [markdown]
-# Each row: the five units that contribute most to the class in this photo, and the window where each fires most. One unit answers to
-# an ear, one to the eyes, one to the pattern of the fur. Together they spell "cat". (The window is 36 % of the short side; a cell really sees a
-# larger part of the photo.)
+# Each row: the five units that contribute most to the class in this photo, and the window where each fires
+# most. One unit answers to an ear, one to the eyes, one to the pattern of the fur. Together they spell "cat".
+# (The window is 36 % of the short side; a cell really sees a larger part of the photo.)
 #
 # ## Important for the class, important in this photo
 #
@@ -108,14 +111,16 @@ print(f"{needed} of {K} units carry 90 % of the evidence for the class")
 assert needed < K / 2 and needed == e.count_units("Egyptian cat", 0.9)
 
 # %% [markdown]
-# `cam-numpy units --class "Egyptian cat"` prints the units of a class and their vocabulary, with photos also where they fire.
+# `cam-numpy units --class "Egyptian cat"` prints the units of a class and their vocabulary, with photos also
+# where they fire.
 #
-# A small part of the units carries most of the evidence. But it is not one "cat unit": the evidence is spread over many.
+# A small part of the units carries most of the evidence. But it is not one "cat unit": the evidence is spread
+# over many.
 #
 # ## Silencing units
 #
-# What would the network say if a unit were silent? Set F_k to zero. S is linear in F, so every score falls by exactly w_k^c F_k: no
-# approximation, and no new forward pass.
+# What would the network say if a unit were silent? Set F_k to zero. S is linear in F, so every score falls by
+# exactly w_k^c F_k: no approximation, and no new forward pass.
 
 # %%
 def without(units):
@@ -146,13 +151,14 @@ plt.show()
 assert best_first[5] < 0.2 * best_first[0] and at_random[5] > 0.5 * at_random[0]
 
 # %% [markdown]
-# Ten units of 256 silenced, and the probability of the class is nearly gone; ten random ones change little. What does the network see
-# instead?
+# Ten units of 256 silenced, and the probability of the class is nearly gone; ten random ones change little.
+# What does the network see instead?
 
 # %%
 for n in (0, 1, 3, 10):
     S = without(by_product[:n])
-    print(f"{n:2d} units silent: {', '.join(f'{names[i]} {cam.softmax(S)[i]:.0%}' for i in np.argsort(-S)[:3])}")
+    best = [f"{names[i]} {cam.softmax(S)[i]:.0%}" for i in np.argsort(-S)[:3]]
+    print(f"{n:2d} units silent: {', '.join(best)}")
 assert int(np.argmax(without(by_product[:10]))) != c
 
 maps = [np.einsum("k,kyx->yx", np.delete(e.w[c], by_product[:n]), np.delete(e.f, by_product[:n], axis=0))
@@ -168,9 +174,10 @@ assert all(a.mean() > b.mean() for a, b in zip(maps, maps[1:]))
 # ## What this does not prove
 #
 # - A unit's name is ours. "Car unit" is a short way to say "its largest weights are of car classes".
-# - The order of units by w_k^c compares weights of units whose F_k differ in size: a unit that fires twice as strongly needs half the weight. Compare
-#   products.
-# - Silencing changes the *head's* input. It does not say what the network would have learned without the unit.
+# - The order of units by w_k^c compares weights of units whose F_k differ in size: a unit that fires twice as
+#   strongly needs half the weight. Compare products.
+# - Silencing changes the *head's* input. It does not say what the network would have learned without the
+#   unit.
 #
 # ## Exercises
 
@@ -193,7 +200,8 @@ check(silenced_scores)
 # %% [markdown]
 # On your own:
 #
-# 1. Which unit has the largest product for *tabby* and a negative weight for *Egyptian cat*? Silence it, and watch both scores.
+# 1. Which unit has the largest product for *tabby* and a negative weight for *Egyptian cat*? Silence it, and
+#    watch both scores.
 # 2. Multiply unit k by 2 and its column of w by 1/2. What changes in S, in M, in the order by w_k^c?
 # 3. Find two units with nearly the same vocabulary. Do they fire at the same places?
 #

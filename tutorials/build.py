@@ -30,7 +30,7 @@ def cells(script):
         ("markdown" or "code", its text). The comment signs of a markdown cell are gone.
     """
     found = []
-    for part in re.split(r"^# %%", script, flags=re.M)[1:]:  # what comes before the first is for the script alone
+    for part in re.split(r"^# %%", script, flags=re.M)[1:]:
         mark, text = part.split("\n", 1)
         kind = "markdown" if "[markdown]" in mark else "code"
         if kind == "markdown":

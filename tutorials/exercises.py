@@ -94,7 +94,7 @@ def _shown(name, value):
     return [f"    {name}, shape {value.shape}", *("        " + line for line in text.splitlines() if line)]
 
 
-# --- the cases: small first, whole numbers, so that a counterexample can be checked in the head ----------------
+# --- the cases: small first, whole numbers, so that a counterexample can be checked in the head
 
 def whole(rng, *shape):
     return rng.integers(-2, 4, shape).astype(float)
@@ -136,7 +136,8 @@ def of_rows(rng):
 
 def of_two_layers(rng):
     for K, hidden, C in [(1, 1, 1), (2, 1, 1), (1, 2, 3), (3, 4, 2), (5, 3, 7)]:
-        yield {"w1": whole(rng, hidden, K), "b1": whole(rng, hidden), "w2": whole(rng, C, hidden), "b2": whole(rng, C)}
+        yield {"w1": whole(rng, hidden, K), "b1": whole(rng, hidden),
+               "w2": whole(rng, C, hidden), "b2": whole(rng, C)}
 
 
 def of_gradients(rng):
@@ -187,7 +188,8 @@ def of_units(rng):
     for K, n in [(1, 1), (2, 1), (3, 2), (5, 3), (9, 4)] * 2:
         # the products of unequal primes differ, so that there is one order
         primes = np.array([2.0, 3, 5, 7, 11, 13, 17, 19, 23])
-        yield {"w_c": rng.permutation(primes)[:K] * rng.choice([-1, 1], K), "F": rng.permutation(primes + 0.5)[:K], "n": n}
+        w_c, F = rng.permutation(primes)[:K] * rng.choice([-1, 1], K), rng.permutation(primes + 0.5)[:K]
+        yield {"w_c": w_c, "F": F, "n": n}
 
 
 def of_silenced(rng):
@@ -195,7 +197,7 @@ def of_silenced(rng):
         yield {"S": whole(rng, C), "F": whole(rng, K), "w": whole(rng, C, K), "k": int(rng.integers(K))}
 
 
-# --- the key ------------------------------------------------------------------------------------------------
+# --- the key
 
 def difference_map(f, w, a, b):
     M_a, M_b = loops.activation_map(f, w, a), loops.activation_map(f, w, b)

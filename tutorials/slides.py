@@ -61,7 +61,8 @@ def panels(pictures, titles=(), notes=(), columns=None, size=2.6):
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
     tall = size * max(_aspect(picture) for picture in pictures) + 0.25 * (bool(titles) + bool(notes))
-    figure, grid = plt.subplots(rows, columns, figsize=(columns * size, rows * tall), squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(rows, columns, figsize=(columns * size, rows * tall), squeeze=False,
+                                layout="constrained")
     axes = list(grid.flat)
     for axis in axes:
         axis.set_xticks([])
@@ -136,5 +137,6 @@ def box(axis, corners, size=None, color=ACCENT, dashed=False):
     height, width = axis.images[0].get_array().shape[:2]
     sx, sy = (width / size[0], height / size[1]) if size else (1, 1)
     x0, y0, x1, y1 = corners
-    axis.add_patch(plt.Rectangle((x0 * sx - 0.5, y0 * sy - 0.5), (x1 - x0 + 1) * sx, (y1 - y0 + 1) * sy, fill=False,
-                                 edgecolor=color, linewidth=2, linestyle="--" if dashed else "-"))
+    corner, width, height = (x0 * sx - 0.5, y0 * sy - 0.5), (x1 - x0 + 1) * sx, (y1 - y0 + 1) * sy
+    axis.add_patch(plt.Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=2,
+                                 linestyle="--" if dashed else "-"))

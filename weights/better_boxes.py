@@ -53,9 +53,10 @@ WAYS = {
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m weights.better_boxes", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m weights.better_boxes",
+                                     description=__doc__.split("\n")[0])
     parser.add_argument("data", help="tiny-imagenet-200.zip or its folder")
-    parser.add_argument("--limit", type=int, help="so many pictures, spread evenly over the set (default: all)")
+    parser.add_argument("--limit", type=int, help="so many pictures, evenly spread (default: all)")
     options = parser.parse_args(arguments)
     try:
         dataset, network = open_dataset(options.data), load(threads=1)
@@ -92,14 +93,15 @@ def overlap(box, true_boxes):
 
 
 def table(overlaps):
-    """GT-known at 0.2 and at a threshold chosen on the other half of the pictures, each against the paper's."""
+    """GT-known at 0.2 and at a threshold chosen on the other half of the pictures."""
     hits = overlaps >= 0.5  # (pictures, ways, thresholds)
     fixed = hits[:, :, PAPER]
     tuned = np.zeros_like(fixed)
     for half in (0, 1):
         best = hits[1 - half :: 2].mean(axis=0).argmax(axis=1)  # of each way
         tuned[half::2] = np.take_along_axis(hits[half::2], best[None, :, None], axis=2)[:, :, 0]
-    print("| from the map to the box | GT-known at 0.20 | against the paper's | MaxBoxAcc | against the paper's |")
+    against = "against the paper's"
+    print(f"| from the map to the box | GT-known at 0.20 | {against} | MaxBoxAcc | {against} |")
     print("|---|---|---|---|---|")
     for i, name in enumerate(WAYS):
         cells = []
