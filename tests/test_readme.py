@@ -43,7 +43,8 @@ def test_the_folders_are_all_named():
 
 
 @pytest.mark.parametrize("page", [
-    "README.md", "weights/README.md", "tutorials/README.md", "tutorials/README.ko.md", "tutorials/prerequisites.md",
+    "README.md", "weights/README.md", "tutorials/README.md", "tutorials/README.ko.md",
+    "tutorials/prerequisites.md",
 ])
 def test_every_file_that_a_page_points_to_is_there(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
