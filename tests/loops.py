@@ -109,3 +109,28 @@ def carrying(products, fraction):
         left.remove(best)
         n, carried = n + 1, carried + best
     return n
+
+
+def pooling_gradient(pool, f, g):
+    """dL/df_k(x, y) of L = sum_k g_k F_k, F = pool(f): by central differences, each cell in turn."""
+    K, H, W = shape(f)
+    step = 1e-4
+
+    def L(f):
+        return sum(g_k * F_k for g_k, F_k in zip(g, pool(f)))
+
+    slope = [[[0.0] * W for _ in range(H)] for _ in range(K)]
+    for k in range(K):
+        for y in range(H):
+            for x in range(W):
+                higher, lower = ([[list(row) for row in f_k] for f_k in f] for _ in range(2))
+                higher[k][y][x] += step
+                lower[k][y][x] -= step
+                slope[k][y][x] = (L(higher) - L(lower)) / (2 * step)
+    return slope
+
+
+def grad_cam(f, gradient):
+    """max(0, sum_k a_k f_k(x, y)), where a_k is the mean over all places of the gradient of S_c."""
+    raw = activation_map(f, [pooled_mean(gradient)], 0)
+    return [[max(0.0, value) for value in row] for row in raw]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page, least", [("README.md", 8), ("tutorials/localisation.md", 8)])
+@pytest.mark.parametrize("page, least", [("README.md", 8), ("tutorials/prerequisites.md", 8)])
 def test_the_python_that_is_shown_runs_and_gives_the_numbers_shown(page, least):
     failures, tried = doctest.testfile(str(ROOT / page), module_relative=False, encoding="utf-8",
                                        optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -42,7 +42,10 @@ def test_the_folders_are_all_named():
     assert all((ROOT / name).exists() for name in named), named
 
 
-@pytest.mark.parametrize("page", ["README.md", "tutorials/localisation.md", "weights/README.md"])
+@pytest.mark.parametrize("page", [
+    "README.md", "weights/README.md", "tutorials/README.md", "tutorials/README.ko.md",
+    "tutorials/prerequisites.md",
+])
 def test_every_file_that_a_page_points_to_is_there(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), target

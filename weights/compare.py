@@ -1,6 +1,8 @@
 """Compare poolings, box rules, and CAM with occlusion: `python -m weights.compare DATA`.
 
-Prints the tables of tutorials/localisation.md, in Markdown. Needs no torch.
+Prints the tables of tutorials/07_how_right_is_it.py and of 06_from_map_to_box.py, in Markdown.
+DATA is tiny-imagenet-200.zip (http://cs231n.stanford.edu/tiny-imagenet-200.zip, about 240 MB).
+Needs no torch.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ PAPER = {
     "top1_classification_error": ["35.0", "35.6"], "top5_classification_error": ["13.2", "13.9"],
     "top1_localisation_error": ["56.40", "57.78"], "top5_localisation_error": ["43.00", "45.26"],
 }
+BASELINES = {"whole": "the whole image", "centre": "the centre box"}
 
 
 def main(arguments=None):
@@ -92,7 +95,7 @@ def _difference(a, m):
 
 
 def _occlusion(dataset, network, count):
-    """Occlusion against CAM: time for a picture, and localisation."""
+    """Occlusion against CAM: time for a picture, and localisation, beside the baselines on these pictures."""
     print(f"{network.name}, {count} pictures\n")
     print("| | forward passes | seconds a picture | GT-known | MaxBoxAcc |")
     print("|---|---|---|---|---|")
@@ -110,6 +113,9 @@ def _occlusion(dataset, network, count):
         measures = {m.key: m for m in summarise(_measured(dataset, network, limit=count, method=method).rows)}
         print(f"| {name} | {passes} | {seconds:.3f} | {_with_interval(measures['gt_known'])} | "
               f"{_with_interval(measures['max_box_acc'])} |", flush=True)
+    for name in ("whole", "centre"):
+        print(f"| {BASELINES[name]} | 0 | | {100 * getattr(measures['gt_known'], name):.1f} | "
+              f"{100 * getattr(measures['max_box_acc'], name):.1f} |")
 
 
 def _seconds(make, photo):
