@@ -8,6 +8,21 @@ import sys
 class InputError(ValueError):
     """Something given cannot be used: what, what was given, what to do, in one line."""
 
+    def __str__(self):
+        return printable(super().__str__())
+
+
+def printable(text):
+    """A text on one line, as every terminal shows it: control characters and the like are escaped.
+
+    Examples
+    --------
+    >>> printable("two\\nlines") == r"two\\nlines"
+    True
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+                   for letter in text)
+
 
 class Assumed(UserWarning):
     """Something that neither a network's file nor the caller says, and that was assumed."""
@@ -29,7 +44,7 @@ class CamNotApplicable(InputError):
         self.reason, self.model = reason, model
 
     def __str__(self):
-        return f"CAM does not apply to {self.model}: {self.reason}"
+        return printable(f"CAM does not apply to {self.model}: {self.reason}")
 
 
 def complain(error):

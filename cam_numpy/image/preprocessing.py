@@ -60,8 +60,8 @@ class Preprocessing:
             raise InputError(f"the input's size is {self.size} pixels, its stride {self.stride}; "
                              f"give 1 to {self.LARGEST}")
         if not 1 <= self.margin < math.inf:
-            raise InputError(f"margin is {self.margin}; it is how many times over the photo covers the input; "
-                             "give 1 or more")
+            raise InputError(f"margin is {self.margin}; it is how many times over the photo covers "
+                             "the input; give 1 or more")
         if not (len(self.mean) == len(self.std) == 3
                 and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
             raise InputError(f"mean is {self.mean} and std {self.std}; "
