@@ -16,7 +16,7 @@ from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
 from ..image.preprocessing import View, for_input, preset
 from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
-from .classes import find_class, read_labels
+from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
 from .head import POOLING, find_head
 from .onnx_reader import read_graph
@@ -244,6 +244,9 @@ class Network:
         if len(names) != len(self.b):
             raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
                              "give as labels a file with one name per line, in the order of the scores")
+        if (c := name_that_is_an_index(names)) is not None:
+            self.assumed.append(f'its class {c} is called "{names[c]}", which is also the index of another '
+                                "class: in words, the name is meant")
         return names, wnids, True
 
     def find_class(self, wanted):
@@ -415,12 +418,12 @@ def unchanged(file, stamp, name):
 
 
 def _listed(metadata, key):
-    """A list of texts in the metadata of a file of ours; None where there is none."""
+    """A list of texts in the metadata of a file of ours; None where there is none, or an empty one."""
     try:
         names = json.loads(metadata.get(key, "null"))
     except ValueError:
         return None
-    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+    return names if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
 
 
 def mapped(path):
