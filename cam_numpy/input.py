@@ -84,8 +84,7 @@ def unreadable(path, error):
 
 def too_large(name, size, most):
     """The InputError for a file of `size` bytes, where `most` are taken."""
-    return InputError(f"{name} has {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read; "
-                      "give a smaller one")
+    return InputError(f"{name} has {size:,} bytes, more than the {most:,} that are read; give a smaller one")
 
 
 def short(path):

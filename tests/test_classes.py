@@ -20,6 +20,12 @@ def test_a_name_that_is_a_number_comes_before_an_index(wanted, c):
     assert find_class(NUMBERS, wanted) == c
 
 
+def named(folder, names):
+    """The path of a network whose file gives these names."""
+    metadata = {**networks.METADATA, "classes": json.dumps(names)}
+    return networks.classifier(folder / "n.onnx", metadata=metadata)
+
+
 def network(classes, named=True, wnids=None):
     return SimpleNamespace(classes=classes, named=named, wnids=wnids, name="n.onnx")
 
@@ -30,11 +36,10 @@ def test_labels_of_a_data_set_that_are_numbers_are_names():
 
 def test_a_name_that_is_also_the_index_of_another_class_is_said(tmp_path):
     names = [*"10", *"23456"]
-    path = networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, "classes": json.dumps(names)})
+    path = named(tmp_path, names)
     with pytest.warns(Assumed, match='its class 0 is called "1", which is also the index of another class'):
         load(path)
-    path = networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, "classes": json.dumps([*"0123456"])})
-    assert load(path).assumed == []
+    assert load(named(tmp_path, [*"0123456"])).assumed == []
 
 
 def test_a_word_of_a_name_is_no_label():
@@ -49,10 +54,13 @@ DIGITS = "9" * 5000
 
 
 @pytest.mark.parametrize("wanted, message", [
-    (DIGITS, r'class "9{57}\.\.\." is not one of the network\'s 4 classes'), ("-" + DIGITS, r'class "-9+\.\.\." is not'),
+    (DIGITS, r'class "9{57}\.\.\." is not one of the network\'s 4 classes'),
+    ("-" + DIGITS, r'class "-9+\.\.\." is not'),
     (10**5000, "class a int of thousands of digits does not exist|is neither an index nor a name"),
-    ("٣", 'class "٣" is not one of the network'), ("1_0", 'class "1_0" is not'), ("-1", "class -1 does not exist"),
-    (4, "class 4 does not exist; the network has classes 0 to 3"), (2.0, "class 2.0 is neither an index nor a name"),
+    ("٣", 'class "٣" is not one of the network'), ("1_0", 'class "1_0" is not'),
+    ("-1", "class -1 does not exist"),
+    (4, "class 4 does not exist; the network has classes 0 to 3"),
+    (2.0, "class 2.0 is neither an index nor a name"),
     (None, "class None is neither"), (True, "class True is neither"), ([1], r"class \[1\] is neither"),
     ("x" * 5000, r'class "x{57}\.\.\." is not one of'), ("a\nb", r'class "a\\nb" is not one of'),
 ], ids=range(13))
@@ -65,7 +73,8 @@ def test_what_is_no_class_is_refused_in_one_short_line(wanted, message):
 @pytest.mark.parametrize("content, names, wnids", [
     ("a\nb\n", ["a", "b"], None), ("\ufeffa\r\nb, c\r\n\r\n \n", ["a", "b, c"], None),
     ("n00000001 a\nn00000002\n", ["a", "n00000002"], ["n00000001", "n00000002"]),
-    ("n00000001 a\nb", ["a", "b"], None), ("a\u2028b\nc", ["a\u2028b", "c"], None), ("n٠٠٠٠٠٠٠٠ a", ["n٠٠٠٠٠٠٠٠ a"], None),
+    ("n00000001 a\nb", ["a", "b"], None), ("a\u2028b\nc", ["a\u2028b", "c"], None),
+    ("n٠٠٠٠٠٠٠٠ a", ["n٠٠٠٠٠٠٠٠ a"], None),
 ])
 def test_labels_are_read_line_by_line(tmp_path, content, names, wnids):
     (tmp_path / "labels.txt").write_bytes(content.encode())
@@ -73,10 +82,12 @@ def test_labels_are_read_line_by_line(tmp_path, content, names, wnids):
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"", "labels.txt names no class; give a text file with one name per line"), (b"\n \n", "names no class; give"),
+    (b"", "labels.txt names no class; give a text file with one name per line"),
+    (b"\n \n", "names no class; give"),
     (b"a\n\nb\n", "labels.txt, line 2 is blank; give a text file with one name per line"),
-    (b"\na\n", "labels.txt, line 1 is blank; give"), (b"caf\xe9\n", "labels.txt is not valid UTF-8 text; give a text"),
-    (b"a\n" * 5_000_001, "labels.txt has 10 MB, more than the 10 MB that are read; give a smaller one"),
+    (b"\na\n", "labels.txt, line 1 is blank; give"),
+    (b"caf\xe9\n", "labels.txt is not valid UTF-8 text; give a text"),
+    (b"a\n" * 5_000_001, "labels.txt has 10,000,002 bytes, more than the 10,000,000 that are read"),
 ])
 def test_labels_that_would_shift_are_refused(tmp_path, content, message):
     (tmp_path / "labels.txt").write_bytes(content)
@@ -85,7 +96,8 @@ def test_labels_that_would_shift_are_refused(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("name, message", [
-    (".", "is a folder; give a text file"), ("gone", "there is no such file"), ("x" * 400, "too long|no such file"),
+    (".", "is a folder; give a text file"), ("gone", "there is no such file"),
+    ("x" * 400, "too long|no such file"),
     ("a\0", "check the name"),
 ])
 def test_what_is_no_file_of_labels_is_refused(tmp_path, name, message):
@@ -102,7 +114,7 @@ def test_a_pipe_and_a_device_are_no_file_of_labels(tmp_path):
 
 
 def test_no_names_are_assumed_and_said(tmp_path):
-    path = networks.classifier(tmp_path / "n.onnx", metadata={**networks.METADATA, "classes": "[]"})
+    path = named(tmp_path, [])
     with pytest.warns(Assumed, match='it does not name its classes, so they are called "class 0"'):
         assert load(path).classes == [f"class {c}" for c in range(C)]
 

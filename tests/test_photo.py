@@ -249,7 +249,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has 
     (os.mkfifo, "p.png is a pipe, a socket or a device, not a file; give an image file"),
     (lambda p: p.symlink_to("/dev/zero"), "p.png is a pipe, a socket or a device"),
     (lambda p: (p.touch(), os.truncate(p, 10**12)),
-     r"p.png has 1,000,000 MB, more than the 200 MB that are read; give a smaller one"),
+     "p.png has 1,000,000,000,000 bytes, more than the 200,000,000 that are read; give a smaller one"),
     (lambda p: p.symlink_to(p), r"p.png cannot be read \(Too many levels of symbolic links\); check"),
     (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"),
      "p.png is EPS, for which Pillow needs another program; give a JPEG or PNG"),

@@ -12,12 +12,14 @@ import numpy as np
 
 from ..errors import CamNotApplicable, InputError
 from ..explanation import occlusion_map
+from ..input import unreadable
 from ..network.classes import ClassFinder
 from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_map
 from ..paper.localisation import CURVE, ROW, measure
 
 METHODS = ("cam", "occlusion")
+HOPELESS = 10  # pictures that show a network not to be what CAM needs, if none before could be measured
 
 
 @dataclass
@@ -31,10 +33,10 @@ class Evaluation:
     rows : (N,) array of dtype ROW
         One for each picture measured, in the order of the data set.
     failures : list of str
-        What was wrong with the pictures that could not be measured.
+        What was wrong with the pictures that could not be measured; each names its picture.
     seconds : float
     assumed : list of str
-        What was taken for granted.
+        Assumptions made where the network's file did not give a value.
     """
 
     total: int
@@ -54,8 +56,8 @@ class Evaluation:
         return self.done < self.total
 
 
-def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None, workers=None,
-             progress=None):
+def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None,
+             workers=None, progress=None):
     """Measure a network on the pictures of a data set.
 
     Parameters
@@ -96,21 +98,22 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     evaluation.assumed += [class_of.assumed] if class_of.assumed else []
 
     def one(i):
-        case = dataset[i]
-        row = _measured(case, class_of(case.label), network, method, threshold, rule)
+        row = _measured(dataset[i], class_of, network, method, threshold, rule)
         row["picture"] = i
         return row
 
+    refusals = 0  # of the network, not of a picture
     pool = ThreadPoolExecutor(workers)
     try:
         for future in _in_order(pool, one, chosen, ahead=2 * workers):
             try:
                 rows[len(evaluation.rows)] = future.result()
                 evaluation.rows = rows[: len(evaluation.rows) + 1]
-            except CamNotApplicable:  # a property of the network, not of this picture
-                raise
             except InputError as error:
                 evaluation.failures.append(str(error))
+                refusals += isinstance(error, CamNotApplicable)
+                if refusals == HOPELESS and not len(evaluation.rows):
+                    break
             evaluation.seconds = time.monotonic() - began
             if progress:
                 progress(evaluation)
@@ -119,7 +122,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     finally:
         pool.shutdown(cancel_futures=True)
     if evaluation.failures and not len(evaluation.rows):
-        raise InputError(f"not one of {evaluation.done} pictures could be measured; the first: {evaluation.failures[0]}")
+        raise InputError(f"not one of {evaluation.done} pictures could be measured; "
+                         f"the first: {evaluation.failures[0]}")
     return evaluation
 
 
@@ -133,7 +137,19 @@ def _in_order(pool, work, items, ahead):
     yield from waiting
 
 
-def _measured(case, c, network, method, threshold, rule):
+def _measured(case, class_of, network, method, threshold, rule):
+    """The row of one picture; what is wrong with it names it."""
+    try:
+        return _row(case, class_of(case.label), network, method, threshold, rule)
+    except CamNotApplicable as refusal:
+        raise CamNotApplicable(f"{refusal.reason} (the picture is {case.name})", refusal.model) from None
+    except InputError as error:
+        raise InputError(f"{case.name}: {error}") from None
+    except MemoryError as error:
+        raise unreadable(case.name, error) from None
+
+
+def _row(case, c, network, method, threshold, rule):
     """The row of one picture whose true class is c."""
     seen = network.see(case.photo)
     network.check_scores(seen.f, seen.S)

@@ -124,7 +124,7 @@ class ClassFinder:
         self.network, self.assumed = network, None
         wnids = network.wnids if network.wnids and len(network.wnids) == len(network.classes) else []
         self.known = {wnid: c for c, wnid in enumerate(wnids)}
-        if labels and not network.named and len(labels) == len(network.classes):
+        if labels and not network.named and len(set(labels)) == len(labels) == len(network.classes):
             self.known = {label: c for c, label in enumerate(labels)}
             self.assumed = "the network's classes are assumed to be in the order of the data set's labels"
 
