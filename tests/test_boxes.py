@@ -145,7 +145,7 @@ def test_no_boxes_overlap_with_nothing():
     (lambda: iou((0, 0, np.inf, 1), (0, 0, 1, 1)), r"box a is \(0, 0, inf, 1\); .*give finite numbers"),
     (lambda: iou(np.ma.array([0, 0, 1, 1], mask=[0, 0, 0, 1]), (0, 0, 1, 1)), "box a is a masked array"),
     (lambda: bounding_box(np.ones((2, 2)), threshold=None), "threshold is None; it is a fraction of the map"),
-    (lambda: bounding_box(np.ones((2, 2)), threshold=np.nan), "threshold is nan; it is a fraction of the map"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=np.nan), "threshold is nan; it is a fraction of"),
     (lambda: bounding_box(np.ones((2, 2)), threshold=[0.2]), r"threshold is \[0.2\]; it is a fraction"),
     (lambda: bounding_box(np.ones((2, 2)), rule=["paper"]), r"rule is \['paper'\]; .*give one of paper, min"),
     (lambda: bounding_box(np.ones((2, 2)), connectivity=None), "connectivity is None; .*give 4 or 8"),

@@ -348,7 +348,7 @@ def test_the_mean_of_large_numbers_is_no_overflow():
     lambda a: upsample(a, height=2, width=2), lambda a: class_activation_map(f, w, np.ma.array([0, 1])),
 ])
 def test_a_masked_array_is_refused(call):
-    with pytest.raises(ValueError, match="is a masked array, and the equations know no mask; give an array w"):
+    with pytest.raises(ValueError, match="is a masked array, and the equations know no mask; give"):
         call(np.ma.array(f, mask=f > 0))
 
 
@@ -356,9 +356,9 @@ def test_a_masked_array_is_refused(call):
     (lambda: check_scores(f, w, b, b, tolerance=np.nan), "tolerance is nan; it is a fraction of the largest"),
     (lambda: check_scores(f, w, b, b, tolerance=None), "tolerance is None; .*; give 0 <= tolerance < 1"),
     (lambda: check_scores(f, w, b, b, tolerance=-1), "tolerance is -1"),
-    (lambda: global_average_pool([[[1, 2], [3]]]), r"f is \[\[\[1, 2\], \[3\]\]\], which has no shape; give rows"),
+    (lambda: global_average_pool([[[1, 2], [3]]]), r"f is \[\[\[1, 2\], \[3\]\]\], which has no shape"),
     (lambda: class_activation_map(f, w, 10**5000), "c is a int of thousands of digits; it names a class"),
-    (lambda: class_activation_map(f, w, np.ones((3, 90))), r"c is array\(\[\[1., 1.*\.\.\.; it names a class"),
+    (lambda: class_activation_map(f, w, np.ones((3, 90))), r"c is array\(\[\[1., 1.*\.\.\.; it names"),
     (lambda: upsample(f, height=2.5, width=4), "height is 2.5; it is a number of pixels"),
     (lambda: upsample(f, height=10**5000, width=4), "height is a int of thousands of digits"),
 ])

@@ -81,7 +81,7 @@ def draw(rows, networks, path):
 
 def _panel(axes, e, c):
     M = e.M(c)
-    axes.imshow(np.asarray(overlay(e.photo, e.view.lay(M), scale_of(M))), interpolation="nearest")
+    axes.imshow(np.asarray(overlay(e.photo, e.view, M, scale_of(M))), interpolation="nearest")
     draw_boxes(axes, e.box(c), (), np.ones(4))
     H, W = M.shape
     for k in np.argsort(-e.w[c] * e.F)[:UNITS]:

@@ -190,12 +190,12 @@ def local_path(file):
 def is_fetched(file):
     """Whether `file`, a Model or LABELS, is here; the size is looked at, the checksum was on arrival."""
     path = local_path(file)
-    return path.is_file() and path.stat().st_size == file.bytes
+    return os.path.isfile(path) and path.stat().st_size == file.bytes
 
 
 def model_in(path):
     """The model of the catalogue that a file holds, by its size and checksum; None for any other file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     size = path.stat().st_size
     for model in MODELS.values():

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
 from ..image.preprocessing import View, for_input, preset
+from ..input import unreadable
 from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
 from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
@@ -98,10 +99,10 @@ def resolve(model, preprocessing=None, labels=None):
 
 def _find(model):
     """The path of a network, and its entry in the catalogue where it is one of those."""
-    if model is None or (model in SHIPPED and not Path(model).exists()):
+    if model is None or (model in SHIPPED and not os.path.exists(model)):
         return shipped(model or SHIPPED[0]), None
     path = Path(model)
-    if path.exists() or path.suffix == ".onnx":
+    if os.path.exists(path) or path.suffix == ".onnx":
         return path, model_in(path)
     public = find_model(str(model))
     if not is_fetched(public):
@@ -428,14 +429,14 @@ def _listed(metadata, key):
 
 def mapped(path):
     """The bytes of a file, mapped into memory rather than read."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} is a folder; give an .onnx file")
     try:
         return np.memmap(path, np.uint8, mode="r").data if path.stat().st_size else b""
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; check the name") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
 
 
 def stamp_of(path):
