@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 
 from .errors import InputError
 
@@ -41,11 +40,11 @@ def open_file(path, most, what):
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{short(path)} is a folder; give {what}")
+            raise InputError(f"{path} is a folder; give {what}")
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{short(path)} is a pipe, a socket or a device, not a file; give {what}")
+            raise InputError(f"{path} is a pipe, a socket or a device, not a file; give {what}")
         if status.st_size > most:
-            raise too_large(short(path), status.st_size, most)
+            raise too_large(path, status.st_size, most)
         return open(path, "rb")
     except InputError:
         raise
@@ -71,23 +70,16 @@ def unreadable(path, error):
     error : OSError, ValueError or MemoryError
         ValueError: no file can have this name.
     """
-    name = short(path)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return InputError(f"{name}: there is no such file; check the name")
+        return InputError(f"{path}: there is no such file; check the name")
     if isinstance(error, PermissionError):
-        return InputError(f"{name} may not be read; check its permissions, and those of its folder")
+        return InputError(f"{path} may not be read; check its permissions, and those of its folder")
     if isinstance(error, MemoryError):
-        return InputError(f"{name} takes more memory than there is; give a smaller one")
+        return InputError(f"{path} takes more memory than there is; give a smaller one")
     number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
-    return InputError(f"{name} cannot be read ({reason}); {ADVICE.get(number, 'check the name')}")
+    return InputError(f"{path} cannot be read ({reason}); {ADVICE.get(number, 'check the name')}")
 
 
 def too_large(name, size, most):
     """The InputError for a file of `size` bytes, where `most` are taken."""
     return InputError(f"{name} has {size:,} bytes, more than the {most:,} that are read; give a smaller one")
-
-
-def short(path):
-    """A path for a message: of a very long one the beginning and the end."""
-    name = str(Path(path))
-    return name if len(name) <= 300 else f"{name[:140]} ... {name[-140:]}"

@@ -54,20 +54,20 @@ DIGITS = "9" * 5000
 
 
 @pytest.mark.parametrize("wanted, message", [
-    (DIGITS, r'class "9{57}\.\.\." is not one of the network\'s 4 classes'),
-    ("-" + DIGITS, r'class "-9+\.\.\." is not'),
+    (DIGITS, r'class "9+ \.\.\. 9+" is not one of the network\'s 4 classes'),
+    ("-" + DIGITS, r'class "-9+ \.\.\. 9+" is not'),
     (10**5000, "class a int of thousands of digits does not exist|is neither an index nor a name"),
     ("٣", 'class "٣" is not one of the network'), ("1_0", 'class "1_0" is not'),
     ("-1", "class -1 does not exist"),
     (4, "class 4 does not exist; the network has classes 0 to 3"),
     (2.0, "class 2.0 is neither an index nor a name"),
     (None, "class None is neither"), (True, "class True is neither"), ([1], r"class \[1\] is neither"),
-    ("x" * 5000, r'class "x{57}\.\.\." is not one of'), ("a\nb", r'class "a\\nb" is not one of'),
+    ("x" * 5000, r'class "x+ \.\.\. x+" is not one of'), ("a\nb", r'class "a\\nb" is not one of'),
 ], ids=range(13))
 def test_what_is_no_class_is_refused_in_one_short_line(wanted, message):
     with pytest.raises(InputError, match=message) as refused:
         find_class(NUMBERS, wanted)
-    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 1100
 
 
 @pytest.mark.parametrize("content, names, wnids", [

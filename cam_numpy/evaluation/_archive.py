@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import InputError
-from ..input import open_file, read_file, short, too_large, unreadable
+from ..input import open_file, read_file, too_large, unreadable
 
 MOST_TEXT = 20_000_000  # bytes of a text file; those of the data sets have less than a million
 DEEPEST = 100  # folders in folders of a zip
@@ -45,7 +45,7 @@ def open_files(path):
     try:
         os.stat(path)
     except FileNotFoundError:
-        raise InputError(f"{short(path)}: there is no such file or folder; check the name") from None
+        raise InputError(f"{path}: there is no such file or folder; check the name") from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     open_file(path, math.inf, "a folder or a zip").close()  # zipfile would not say why it cannot

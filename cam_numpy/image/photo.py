@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from ..errors import InputError
-from ..input import open_file, short, unreadable
+from ..input import open_file, unreadable
 
 MOST_BYTES = 200_000_000  # of a file
 MOST_PIXELS = 100_000_000  # 400 MB of memory
@@ -68,7 +68,7 @@ def read_photo(source, name=None, upright=True):
         raise InputError(f"the photo is of type {type(source).__name__}; give a path, the bytes of a file, "
                          "a PIL image, or an (h, w, 3) uint8 array") from None
     if os.path.isdir(path):
-        raise InputError(f"{short(path)} is a folder; give the photos in it one by one")
+        raise InputError(f"{path} is a folder; give the photos in it one by one")
     with open_file(path, MOST_BYTES, "an image file") as file:
         return _decode(file, os.fstat(file.fileno()).st_size, path, upright)
 

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from ..errors import InputError
-from ..input import read_file, short
+from ..input import read_file
 from ..paper._checks import shown
 
 MOST_BYTES = 10_000_000  # of a file of labels: ImageNet's has 31,675
@@ -67,12 +67,12 @@ def find_class(classes, wanted, words=True):
             return matches[0]
         if matches:
             listed = ", ".join(f'{c} "{short_name(classes[c])}"' for c in matches[:6])
-            raise InputError(f'class "{_cut(wanted)}" may be {listed}{" ..." * (len(matches) > 6)}; '
+            raise InputError(f'class "{wanted}" may be {listed}{" ..." * (len(matches) > 6)}; '
                              "give the index")
     owner = {name: c for c, names in enumerate(synonyms) for name in names}
     near = {owner[name]: None for name in difflib.get_close_matches(text, owner, n=3, cutoff=0.6)}
     hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
-    raise InputError(f'class "{_cut(wanted)}" is not one of the network\'s {len(classes)} classes; '
+    raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)} classes; '
                      + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
 
 
@@ -86,10 +86,6 @@ def _in_range(c, C):
     if not 0 <= c < C:
         raise InputError(f"class {shown(c)} does not exist; the network has classes 0 to {C - 1}")
     return c
-
-
-def _cut(text):
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def name_that_is_an_index(classes):
@@ -134,7 +130,7 @@ class ClassFinder:
             try:
                 self.known[label] = find_class(self.network.classes, label, words=False)
             except InputError as error:
-                raise InputError(f"the label {_cut(label)!r} names no class of {self.network.name}: "
+                raise InputError(f"the label {label!r} names no class of {self.network.name}: "
                                  f"{error}") from None
         return self.known[label]
 
@@ -164,12 +160,12 @@ def read_labels(path):
     try:
         text = read_file(path, MOST_BYTES, advice).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{short(path)} is not valid UTF-8 text; give {advice}") from None
+        raise InputError(f"{path} is not valid UTF-8 text; give {advice}") from None
     lines = [line.strip() for line in re.split("\r\n|\r|\n", text.rstrip())]
     if lines == [""]:
-        raise InputError(f"{short(path)} names no class; give {advice}")
+        raise InputError(f"{path} names no class; give {advice}")
     if "" in lines:  # left out, it would give all later classes the wrong name
-        raise InputError(f"{short(path)}, line {lines.index('') + 1} is blank; give {advice}")
+        raise InputError(f"{path}, line {lines.index('') + 1} is blank; give {advice}")
     found = [re.fullmatch(r"(?:(n[0-9]{8})(?:\s+|$))?(.*)", line).groups() for line in lines]
     wnids = [wnid for wnid, _ in found]
     return [name or wnid for wnid, name in found], wnids if all(wnids) else None

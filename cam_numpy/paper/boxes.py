@@ -174,7 +174,7 @@ def masks_above(M, thresholds, rule="paper"):
     <BLANKLINE>
            [[False, False,  True]]])
     """
-    if rule not in list(RULES):
+    if not isinstance(rule, str) or rule not in RULES:
         raise ValueError(f"rule is {shown(rule)}; it says what of a map is kept; "
                          f"give one of {', '.join(RULES)}")
     thresholds = [fraction("threshold", t, "the map's maximum") for t in thresholds]
