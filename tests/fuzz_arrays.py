@@ -22,8 +22,8 @@ from tests.fuzzing import refused, run
 DTYPES = (np.float32, np.float64, np.float16, np.int8, np.uint8, np.int64, bool)
 ODD = (
     None, "cat", np.nan, np.inf, -np.inf, 1e308, 3e38, 10**400, 10**5000, 1j, True, -1, 0, 2.5, [],
-    [[1], [1, 2]], np.ma.array([1.0, 2.0], mask=[0, 1]), np.array([], float), np.array("2020", "M8"), object(), "9" * 5000,
-    np.array([[4, 8]]),
+    [[1], [1, 2]], np.ma.array([1.0, 2.0], mask=[0, 1]), np.array([], float),
+    np.array("2020", "M8"), np.array([[4, 8]]), object(), "9" * 5000,
 )
 
 

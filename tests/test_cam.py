@@ -357,10 +357,10 @@ def test_a_masked_array_is_refused(call):
     (lambda: check_scores(f, w, b, b, tolerance=None), "tolerance is None; .*; give 0 <= tolerance < 1"),
     (lambda: check_scores(f, w, b, b, tolerance=-1), "tolerance is -1"),
     (lambda: global_average_pool([[[1, 2], [3]]]), r"f is \[\[\[1, 2\], \[3\]\]\], which has no shape"),
-    (lambda: class_activation_map(f, w, 10**5000), "c is a int of thousands of digits; it names a class"),
+    (lambda: class_activation_map(f, w, 10**5000), "c is a number of thousands of digits; it names a class"),
     (lambda: class_activation_map(f, w, np.ones((3, 90))), r"c is array\(\[\[1., 1.*\.\.\.; it names"),
     (lambda: upsample(f, height=2.5, width=4), "height is 2.5; it is a number of pixels"),
-    (lambda: upsample(f, height=10**5000, width=4), "height is a int of thousands of digits"),
+    (lambda: upsample(f, height=10**5000, width=4), "height is a number of thousands of digits"),
 ])
 def test_odd_arguments_are_refused_in_three_clauses(call, message):
     with pytest.raises(ValueError, match=message) as refused:

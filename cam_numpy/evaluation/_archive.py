@@ -1,8 +1,8 @@
-"""A folder or a zip, read alike, from several threads.
+"""A folder and a zip, read in the same way, from several threads.
 
-A file has the name that leads to it from the top, with / between the parts.
+The name of a file is its path from the top, with / between the parts.
 Listings leave out what is hidden (".DS_Store", the "._" twins that macOS puts into
-zips, "__MACOSX") and links to a folder that they lie in, which have no end.
+zips, "__MACOSX"), and links to a folder that contains them, which would never end.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Folder(Files):
         return Folder(self.path / folder)
 
     def where(self, name):
-        """The name as a person finds it."""
+        """The whole path of a file, for a message."""
         return str(self.path / name)
 
     def has(self, name):
@@ -172,7 +172,7 @@ class Zip(Files):
         return inner
 
     def where(self, name):
-        """The name as a person finds it."""
+        """The whole path of a file, for a message."""
         return str(self.path / self._member(name))
 
     def has(self, name):

@@ -11,8 +11,8 @@ CUB-200-2011   images.txt, image_class_labels.txt, bounding_boxes.txt, classes.t
 CSV            a line ``path,label,x0,y0,x1,y1`` for each box
 =============  =====================================================================
 
-Boxes count the pixels as the file stores them, and so pictures are read: an EXIF
-orientation is left alone, which is how the benchmarks were annotated.
+Boxes count the pixels as the file stores them, which is how the benchmarks were annotated. Pictures
+are read the same way: EXIF orientation is left alone.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from ._archive import Folder, open_files
 
 WNID = r"n\d{8}"  # the id of a class in WordNet
 PICTURES = {".jpeg", ".jpg", ".png"}  # the suffixes, where a folder is listed
-OTHER_SPLITS = ("train", "test")  # where the annotations of val are not sought: it would take long
-XML_BYTES = 1_000_000  # the largest annotation that is parsed; those of ILSVRC have some thousand
+OTHER_SPLITS = ("train", "test")  # not searched for the annotations of val: it would take long
+XML_BYTES = 1_000_000  # the largest annotation that is parsed; those of ILSVRC have a few thousand bytes
 
 
 def open_dataset(path):
@@ -106,7 +106,7 @@ def _known(layouts):
 
 @dataclass(frozen=True)
 class Case:
-    """A picture and what is true of it.
+    """A picture with its label and its boxes.
 
     Attributes
     ----------
@@ -117,8 +117,7 @@ class Case:
     label : str
         The class.
     boxes : tuple of (int, int, int, int)
-        (x0, y0, x1, y1), all inside of the photo: first and last column and row, both
-        included.
+        (x0, y0, x1, y1), all inside the photo: first and last column and row, both included.
     """
 
     name: str
@@ -140,9 +139,9 @@ class DataSet:
         All classes in the data set's own order, where it has one.
     """
 
-    name, form = "", ""  # form: the files that tell it
+    name, form = "", ""  # form: the files by which it is known
     labels = None
-    clips = False  # whether a box that overshoots the picture is cut rather than refused
+    clips = False  # whether a box that overshoots the picture is clipped rather than refused
 
     def __init__(self, files, annotations):
         self._files, self._annotations, self._names = files, annotations, list(annotations)
@@ -177,8 +176,7 @@ class TinyImageNet(DataSet):
     """Tiny ImageNet (Stanford CS231n): 200 classes, 64 x 64 pixels; its validation pictures.
 
     A line of ``val/val_annotations.txt`` is: file, wnid, x0, y0, x1, y1, tabs between,
-    both ends of the box included. A picture that is not there is left out: some
-    copies come with a part of them.
+    both ends of the box included. Missing pictures are skipped: some copies hold only a subset.
 
     `labels` are the wnids, in the order of ``wnids.txt``.
     """
@@ -212,12 +210,12 @@ class ILSVRC(DataSet):
     pictures' stems.
 
     The XML has the form of PASCAL VOC. The label is the name of the first object, a
-    wnid; objects of another name are left out. Coordinates are taken as they are, first
-    and last pixel from 0 on, and cut to the picture: a few of them overshoot it.
-    Annotations are read with their pictures, not before.
+    wnid; objects of another name are ignored. Coordinates are used unchanged, as first and last
+    pixel counted from 0, and clipped to the picture: a few of them overshoot it. Annotations are
+    read with their pictures, not before.
 
-    `labels` are the wnids, sorted, where LOC_synset_mapping.txt or a folder ``train``
-    tells them.
+    `labels` are the wnids, sorted, from LOC_synset_mapping.txt or a folder ``train``, where there
+    is one.
     """
 
     name, form = "ILSVRC", "Data/CLS-LOC/val, or val and a folder of XML files"
@@ -296,7 +294,7 @@ class CUB(DataSet):
 
     The lines of its files start with the id of a picture, or of a class. Boxes are x, y,
     width, height, as real numbers: a box has the pixels that it covers, columns
-    floor(x) to ceil(x + width) - 1, cut to the picture. Without train_test_split.txt,
+    floor(x) to ceil(x + width) - 1, clipped to the picture. Without train_test_split.txt,
     all pictures are listed.
 
     `labels` are the names of the classes in the order of classes.txt:
@@ -324,10 +322,10 @@ class CUB(DataSet):
 
 
 class CSV(DataSet):
-    """A list of boxes of one's own.
+    """Your own list of boxes.
 
-    The first line names the columns, in any order: path, label, x0, y0, x1, y1; others
-    are not looked at. Paths start from the CSV's folder. A picture with several boxes has a
+    The first line names the columns, in any order: path, label, x0, y0, x1, y1; other columns are
+    ignored. Paths start from the CSV's folder. A picture with several boxes has a
     line for each. UTF-8, commas; first and last column and row of a box from 0 on, both
     included.
     """

@@ -65,13 +65,13 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     dataset : DataSet
         From `open_dataset`.
     network : Network
-        Best opened with ``threads=1``: every core works at a picture of its own.
+        Best opened with ``threads=1``: each core works on a picture of its own.
     method : {"cam", "occlusion"}
         Where the map comes from: Eq. 2, or `occlusion_map`.
     rule, threshold : str, float
         Of the box that is reported; see `cam_numpy.bounding_box`.
     limit : int, optional
-        At most so many pictures, spread evenly over the data set.
+        Measure at most this many pictures, spread evenly over the data set.
     workers : int, optional
         Threads; by default as many as there are cores.
     progress : callable, optional
@@ -85,8 +85,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     Raises
     ------
     InputError
-        The network's scores are not what its maps say, or not one picture could
-        be measured.
+        Not one picture could be measured, or none of the first ten because the network is not
+        what CAM needs.
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}; it says where the map comes from; give cam or occlusion")

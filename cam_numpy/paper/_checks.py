@@ -66,7 +66,7 @@ def shown(value):
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python does not print integers of thousands of digits
-        text = f"a {type(value).__name__} of thousands of digits"
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
