@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import sys
 
+LONGEST = 1000  # characters of a message, whatever was given
+
 
 class InputError(ValueError):
     """Something given cannot be used: what, what was given, what to do, in one line."""
+
+    def __str__(self):
+        return one_line(super().__str__())
+
+
+def one_line(text):
+    """A message as every terminal shows it: control characters and the like escaped, and not too long."""
+    text = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+                   for letter in text)
+    # the end says what to do
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class Assumed(UserWarning):
@@ -29,7 +42,7 @@ class CamNotApplicable(InputError):
         self.reason, self.model = reason, model
 
     def __str__(self):
-        return f"CAM does not apply to {self.model}: {self.reason}"
+        return one_line(f"CAM does not apply to {self.model}: {self.reason}")
 
 
 def complain(error):

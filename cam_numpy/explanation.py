@@ -410,9 +410,9 @@ def explain(photo: Photo | None = None, network: Network | str | Path | None = N
     photo = read_photo(photo)
     seen = network.see(photo)
     return Explanation(
-        photo=photo, name=name, view=seen.view, model=network.name, classes=network.classes,
+        photo=photo, name=name, view=seen.view, model=network.name, classes=list(network.classes),
         f=seen.f, w=network.w, b=network.b, S=seen.S, form=network.form, sigmoid=network.sigmoid,
-        max_abs_error=network.check_scores(seen.f, seen.S), assumed=network.assumed,
+        max_abs_error=network.check_scores(seen.f, seen.S), assumed=list(network.assumed),
     )
 
 

@@ -117,8 +117,40 @@ def test_overlap_counts_pixels_inclusively(a, b, value):
      "threshold is 1; it is a fraction of the map's maximum"),
     (lambda: bounding_box(np.ones((2, 2)), connectivity=6), "connectivity is 6; cells have 4 or 8"),
     (lambda: bounding_box(np.ones(4)), r"M has shape \(4,\)"),
-    (lambda: iou((3, 0, 1, 1), (0, 0, 1, 1)), r"box a is \(3, 0, 1, 1\); .*give x0 <= x1"),
+    (lambda: iou((3, 0, 1, 1), (0, 0, 1, 1)), r"box a is \(3, 0, 1, 1\); .*give finite numbers, x0 <= x1"),
 ])
 def test_wrong_boxes_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int32, np.uint64, np.float32])
+def test_overlap_does_not_depend_on_the_type_of_the_numbers(dtype):
+    side = min(np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 2**24, 2**40)
+    a, b = (0, 0, side, side), (0, 0, side, side // 2)
+    pixels = (int(side) + 1) * (int(side) // 2 + 1), (int(side) + 1) ** 2
+    assert iou(np.array(a, dtype), np.array(b, dtype)) == pytest.approx(pixels[0] / pixels[1], rel=1e-12)
+    many = iou(np.array([a, b], dtype)[:, None], np.array([a, b], dtype)[None])
+    np.testing.assert_allclose(many, [[1, pixels[0] / pixels[1]], [pixels[0] / pixels[1], 1]], rtol=1e-12)
+
+
+def test_no_boxes_overlap_with_nothing():
+    assert iou(np.empty((0, 4)), (0, 0, 1, 1)).shape == (0,)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: iou(None, (0, 0, 1, 1)), r"box a is None; a box is \(x0, y0, x1, y1\).*give four numbers"),
+    (lambda: iou((0, 0, 1, 1), (0, 0, 1)), r"box b is \[0, 0, 1\]; a box is"),
+    (lambda: iou((0, 0, 1, np.nan), (0, 0, 1, 1)), r"box a is \(0, 0, 1, nan\); .*give finite numbers"),
+    (lambda: iou((0, 0, np.inf, 1), (0, 0, 1, 1)), r"box a is \(0, 0, inf, 1\); .*give finite numbers"),
+    (lambda: iou(np.ma.array([0, 0, 1, 1], mask=[0, 0, 0, 1]), (0, 0, 1, 1)), "box a is a masked array"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=None), "threshold is None; it is a fraction of the map"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=np.nan), "threshold is nan; it is a fraction of"),
+    (lambda: bounding_box(np.ones((2, 2)), threshold=[0.2]), r"threshold is \[0.2\]; it is a fraction"),
+    (lambda: bounding_box(np.ones((2, 2)), rule=["paper"]), r"rule is \['paper'\]; .*give one of paper, min"),
+    (lambda: bounding_box(np.ones((2, 2)), connectivity=None), "connectivity is None; .*give 4 or 8"),
+])
+def test_what_is_no_box_no_threshold_and_no_rule_is_refused_in_three_clauses(call, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        call()
+    assert "\n" not in str(refused.value)

@@ -308,3 +308,102 @@ def test_every_public_name_is_there_and_documented():
     assert dir(cam_numpy) == sorted([*cam_numpy.__all__, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'grad_cam'"):
         _ = cam_numpy.grad_cam
+
+
+# --- hostile numbers ------------------------------------------------------------------------------
+
+HUGE = np.full((K, H, W), 3e38, np.float32)
+
+
+@pytest.mark.parametrize("pool", [global_average_pool, global_sum_pool])
+@pytest.mark.parametrize("shape", [(4096, 4096, 1), (1, 4096, 4096)])
+def test_pooling_does_not_lose_small_values_beside_a_large_sum(pool, shape):
+    """Channels last or first: a sum of 16 million values in float32 forgets most of them."""
+    f = np.moveaxis(np.full(shape, 0.1, np.float32), -1 if shape[-1] == 1 else 0, 0)
+    cells = 4096**2 if pool is global_sum_pool else 1
+    np.testing.assert_allclose(pool(f) / cells, np.float32(0.1), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("symbol, call", [
+    ("F", lambda: global_sum_pool(HUGE)),
+    ("F", lambda: global_average_pool(np.full((K, H, W), 1.7e308))),
+    ("S", lambda: class_scores(np.full(K, 3e38, np.float32), np.ones((C, K), np.float32))),
+    ("S", lambda: class_scores(np.zeros(K), np.ones((C, K)), np.full(C, 1e308)) * 0 + class_scores(
+        np.full(K, 1e308), np.eye(C, K), np.full(C, 1e308))),
+    ("M", lambda: class_activation_map(HUGE, np.full((C, K), 3e38, np.float32), 1)),
+    ("M", lambda: class_activation_maps(HUGE, np.full((C, K), 3e38, np.float32))),
+])
+def test_an_overflow_is_refused(symbol, call):
+    with pytest.raises(ValueError, match=rf"^{symbol} has values beyond .*; the arrays .* scale them down$"):
+        call()
+
+
+def test_the_mean_of_large_numbers_is_no_overflow():
+    np.testing.assert_allclose(global_average_pool(HUGE), 3e38, rtol=1e-6)
+
+
+@pytest.mark.parametrize("call", [
+    lambda a: global_average_pool(a), lambda a: softmax(a), lambda a: class_activation_map(a, w, 0),
+    lambda a: upsample(a, height=2, width=2), lambda a: class_activation_map(f, w, np.ma.array([0, 1])),
+])
+def test_a_masked_array_is_refused(call):
+    with pytest.raises(ValueError, match="is a masked array, and the equations know no mask; give"):
+        call(np.ma.array(f, mask=f > 0))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: check_scores(f, w, b, b, tolerance=np.nan), "tolerance is nan; it is a fraction of the largest"),
+    (lambda: check_scores(f, w, b, b, tolerance=None), "tolerance is None; .*; give 0 <= tolerance < 1"),
+    (lambda: check_scores(f, w, b, b, tolerance=-1), "tolerance is -1"),
+    (lambda: global_average_pool([[[1, 2], [3]]]), r"f is \[\[\[1, 2\], \[3\]\]\], which has no shape"),
+    (lambda: class_activation_map(f, w, 10**5000), "c is a number of thousands of digits; it names a class"),
+    (lambda: class_activation_map(f, w, np.ones((3, 90))), r"c is array\(\[\[1., 1.*\.\.\.; it names"),
+    (lambda: upsample(f, height=2.5, width=4), "height is 2.5; it is a number of pixels"),
+    (lambda: upsample(f, height=10**5000, width=4), "height is a number of thousands of digits"),
+])
+def test_odd_arguments_are_refused_in_three_clauses(call, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+
+
+def test_upsampling_never_leaves_the_range_of_a_map_in_float32():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        M = rng.normal(size=(K, H, W)).astype(np.float32) + 100
+        large = upsample(M, height=int(rng.integers(1, 60)), width=int(rng.integers(1, 60)))
+        assert (large.max(axis=(1, 2)) <= M.max(axis=(1, 2))).all()
+        assert (large.min(axis=(1, 2)) >= M.min(axis=(1, 2))).all()
+
+
+# --- the check judges each class on its own scale ---------------------------------------------------
+
+def test_a_huge_bias_of_one_class_does_not_hide_that_units_are_permuted(net):
+    f, w, b = net
+    b[2] = -1e9
+    S = class_scores(global_average_pool(f), w, b)
+    assert check_scores(f, w, b, S) < 1e-6
+    with pytest.raises(ValueError, match="do not add up"):
+        check_scores(f, np.roll(w, 1, axis=1), b, S)
+
+
+def test_a_huge_bias_of_one_class_does_not_hide_a_wrong_ranking(net):
+    f, w, b = net
+    b[2] = -1e9
+    S = class_scores(global_average_pool(f), w, b)
+    order = np.argsort(-S)
+    wrong = S.copy()
+    wrong[order[[0, 1]]] = S[order[[1, 0]]]
+    with pytest.raises(ValueError, match=f"for class ({order[0]}|{order[1]}) "):
+        check_scores(f, w, b, wrong)
+
+
+def test_a_huge_weight_of_a_unit_that_does_not_fire_hides_nothing(net):
+    f, w, b = net
+    f[1] = 0
+    w[:, 1] = 1e9
+    S = class_scores(global_average_pool(f), w, b)
+    check_scores(f, w, b, S)
+    with pytest.raises(ValueError, match="do not add up"):
+        check_scores(f, w, b, 1.01 * S)

@@ -5,6 +5,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+from cam_numpy.image.view import View
 from cam_numpy.show.colours import COLORS, overlay, paint, palette, remark, scale_of
 from tests.conftest import scene
 
@@ -52,18 +53,28 @@ def test_inferno_grows_lighter_all_the_way():
     assert (np.diff(luminance) >= -0.5).all()
 
 
+WHOLE = View((2, 2), (2, 2), (0, 0, 2, 2))  # M has a cell for each pixel
+
+
 def test_the_blend_is_convex():
     photo = Image.fromarray(scene(2, 2))
     coloured = paint(M, (-2, 6)).astype(float)
     for weight in (0.0, 0.3, 1.0):
-        mixed = np.asarray(overlay(photo, M, (-2, 6), weight=weight), float)
+        mixed = np.asarray(overlay(photo, WHOLE, M, (-2, 6), weight=weight), float)
         np.testing.assert_allclose(mixed, (1 - weight) * np.asarray(photo, float) + weight * coloured, atol=1)
 
 
 def test_nothing_is_done_to_the_map_itself():
     before = M.copy()
-    paint(M, scale_of(M)), overlay(Image.fromarray(scene(2, 2)), M, scale_of(M))
+    paint(M, scale_of(M)), overlay(Image.fromarray(scene(2, 2)), WHOLE, M, scale_of(M))
     np.testing.assert_array_equal(M, before)
+
+
+def test_bands_leave_no_seam():
+    photo, M = Image.fromarray(scene(300, 9)), np.random.default_rng(0).normal(size=(7, 7))
+    view = View(photo.size, (224, 224), (0, 100.4, 9, 250.7))
+    whole = Image.blend(photo, Image.fromarray(paint(view.lay(M), (-3, 3))), 0.6)
+    np.testing.assert_array_equal(np.asarray(overlay(photo, view, M, (-3, 3))), np.asarray(whole))
 
 
 def test_what_was_not_seen_is_grey():

@@ -1,6 +1,8 @@
 """Data sets: the same cases however they are laid out, or refused in one line."""
 
 import os
+import sys
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation._archive import open_files
 from cam_numpy.evaluation.datasets import Case, open_dataset
 from tests.conftest import scene
 
@@ -187,7 +190,7 @@ BAD_XML = {
     "turned": (xml((A, 5, 0, 4, 1)), "v_1.JPEG: .*xmin to ymax being integers in order"),
     "encoding": ('<?xml version="1.0" encoding="nope"?><a/>', "v_1.JPEG: .*is malformed"),
     "huge": (xml((A, 0, 0, 1, 1)) + " " * 1_000_000,
-             "v_1.JPEG: .*has more than 1000000 bytes; get the file again"),
+             "v_1.JPEG has no annotation: .*v_1.xml has 1,000,\\d+ bytes, more than the 1,000,000 that"),
     "outside": (xml((A, 20, 0, 25, 1)),
                 r"v_1.JPEG: box \(20, 0, 25, 1\) lies outside of the picture of 20 x 10 pixels"),
     "resized": (xml((A, 0, 0, 1, 1), size=(500, 375)),
@@ -291,7 +294,7 @@ BAD_CSV = {
     "open quote": (HEADER + '"a.png,dog,1,2,3,4\n',
                    "line 2: unexpected end of data; mend its quotes and commas"),
     "another encoding": ((HEADER + "größe").encode("latin-1"),
-                         r"is no text in UTF-8 \(byte 25\); save it as UTF-8"),
+                         r"is not valid UTF-8 text \(byte 25\); save it as UTF-8"),
 }
 
 
@@ -349,10 +352,10 @@ BAD_SETS = {
     "unknown": ("d", lambda p: write(p / "a.txt"), "no layout of a data set; give Tiny ImageNet .* or CSV"),
     "unknown zip": ("d.zip", lambda p: zipped(write(p.parent / "x" / "a").parent, p),
                     "has no layout of a data set; give"),
-    "another file": ("d.txt", lambda p: write(p, "hello"), "is no data set; give Tiny ImageNet .* or CSV"),
+    "another file": ("d.txt", lambda p: write(p, "hello"), "is not a data set; give Tiny ImageNet .* or CSV"),
     "no zip": ("d.zip", lambda p: write(p, "hello"),
-               "is no zip, or a zip that is damaged or cut off; get it again"),
-    "cut zip": ("d.zip", cut_zip, "is damaged or cut off|a zip that is damaged"),
+               "is not a zip, or a damaged one; get it again"),
+    "cut zip": ("d.zip", cut_zip, "is damaged or cut off|is not a zip, or a damaged"),
     "two": ("d", two_data_sets, "holds 2 data sets; give one: .*one, .*two"),
     "tiny, no picture": ("d", tiny_with(""),
                          "is Tiny ImageNet without pictures to measure on; get the whole data set"),
@@ -412,3 +415,169 @@ def test_a_picture_that_is_damaged_in_a_zip_is_named(tiny, tmp_path):
     path.write_bytes(content.replace(picture, picture[:-9] + b"\0" * 9))
     with pytest.raises(InputError, match=r"val_0.JPEG cannot be read \(Bad CRC.*; get it again"):
         open_dataset(path)[0]
+
+
+# --- unlucky and hostile ------------------------------------------------------------------
+
+@pytest.mark.parametrize("number", ["1_0", "٣", "３", "9" * 5000, "1e1", " ", "+"])
+def test_only_plain_digits_are_numbers(tmp_path, number):
+    draw(tmp_path / "a.png")
+    write(tmp_path / "my.csv", HEADER + f"a.png,dog,0,0,{number},5\n")
+    with pytest.raises(InputError, match="line 2: the box is .*; give integers, x0 <= x1"):
+        open_dataset(tmp_path / "my.csv")
+    root = ilsvrc(tmp_path / "i")
+    write(root / "boxes" / "v_1.xml", xml((A, 0, 0, number, 5)))
+    with pytest.raises(InputError, match="xmin to ymax being integers in order"):
+        open_dataset(root)[0]
+    change("bounding_boxes.txt", f"1 0 0 {number} 5\n")(tmp_path / "c")
+    with pytest.raises(InputError, match="line 1: .* is not picture id, x, y, width, height"):
+        open_dataset(tmp_path / "c")
+
+
+@pytest.mark.parametrize("file, text, twice", [
+    ("bounding_boxes.txt", "1 0 0 5 5\n2 0 0 5 5\n3 0 0 5 5\n1 1 1 5 5\n", "1"),
+    ("images.txt", "7 a/b.jpg\n7 a/c.jpg\n", "7"), ("classes.txt", "1 a\n1 b\n", "1"),
+])
+def test_two_lines_for_one_thing_are_refused(tmp_path, file, text, twice):
+    change(file, text)(tmp_path / "c")
+    with pytest.raises(InputError, match=f"{file} has two lines for {twice}; get the file again"):
+        open_dataset(tmp_path / "c")
+
+
+def test_two_lines_for_one_picture_of_tiny_imagenet_are_refused(tmp_path):
+    tiny_with(f"val_0.JPEG\t{A}\t2\t2\t3\t3")(tmp_path / "t")
+    with pytest.raises(InputError, match="annotations.txt has two lines for val_0.JPEG; get the file again"):
+        open_dataset(tmp_path / "t")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    write(tmp_path / "my.csv", "path,label,x0,y0,x1,y1,label\n")
+    with pytest.raises(InputError, match="line 1: two columns label; start with path,label"):
+        open_dataset(tmp_path / "my.csv")
+
+
+@pytest.mark.parametrize("size, refused", [
+    ((10, 20), True), ((20, 10), False), ((21, 10), False), ((30, 10), True), ((20, 15), True),
+])
+def test_an_annotation_of_a_turned_or_resized_picture_is_refused(tmp_path, size, refused):
+    root = ilsvrc(tmp_path)
+    write(root / "boxes" / "v_1.xml", xml((A, 0, 0, 5, 5), size=size))
+    if not refused:
+        assert open_dataset(root)[0].boxes == ((0, 0, 5, 5),)
+        return
+    with pytest.raises(InputError, match=f"is for {size[0]} x {size[1]} pixels, the picture has 20 x 10;"):
+        open_dataset(root)[0]
+
+
+def test_an_annotation_of_a_nearly_square_picture_that_was_turned_is_refused(tmp_path):
+    root = ilsvrc(tmp_path)
+    draw(root / "val" / "v_1.JPEG", size=(100, 96))
+    write(root / "boxes" / "v_1.xml", xml((A, 0, 0, 90, 97), size=(96, 100)))
+    with pytest.raises(InputError, match="is for 96 x 100 pixels, the picture has 100 x 96"):
+        open_dataset(root)[0]
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+
+
+@needs_pipes
+@pytest.mark.parametrize("name", ["d", "d.csv", "d.zip"])
+def test_a_pipe_is_no_data_set(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name} is a pipe, a socket or a device, not a file; give a"):
+        open_dataset(tmp_path / name)
+
+
+@needs_pipes
+def test_a_pipe_or_a_device_in_a_data_set_is_refused(tiny):
+    picture = tiny / "val" / "images" / "val_0.JPEG"
+    dataset = open_dataset(tiny)
+    picture.unlink()
+    os.mkfifo(picture)
+    with pytest.raises(InputError, match="val_0.JPEG is a pipe, a socket or a device"):
+        dataset[0]
+    (tiny / "wnids.txt").unlink()
+    (tiny / "wnids.txt").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="wnids.txt is a pipe, a socket or a device"):
+        open_dataset(tiny)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file with holes is written out there")
+@pytest.mark.parametrize("file", ["wnids.txt", "val/val_annotations.txt", "val/images/val_0.JPEG"])
+def test_a_huge_file_is_refused_unread(tiny, file):
+    os.truncate(tiny / file, 10**12)
+    with pytest.raises(InputError, match=r"has 1,000,000,000,000 bytes, more than the \d+,000,000 that are"):
+        open_dataset(tiny)[0]
+
+
+def test_a_member_of_a_zip_that_unpacks_to_too_much_is_refused_unread(tiny, tmp_path):
+    path = tmp_path / "t.zip"
+    zipped(tiny, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("CUB/images.txt", bytes(21_000_000))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match="images.txt has 21,000,000 bytes, more than the 20,000,000 that"):
+        open_files(path).below("CUB").text("images.txt")
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_whose_members_unpack_without_a_limit_is_refused(tiny, tmp_path, method):
+    zipped(tiny, tmp_path / "t.zip")
+    with zipfile.ZipFile(tmp_path / "t.zip", "a", method) as archive:
+        archive.write(tiny / "val/images/val_2.JPEG", "val/images/val_7.JPEG")
+    with pytest.raises(InputError, match=rf"val_7.JPEG is packed by method {method}; pack the zip"):
+        open_dataset(tmp_path / "t.zip")[1]
+
+
+def test_folders_without_end_in_a_zip_are_left_out(tiny, tmp_path):
+    zipped(tiny, tmp_path / "t.zip")
+    with zipfile.ZipFile(tmp_path / "t.zip", "a") as archive:
+        archive.writestr("a/" * 30_000 + "b", b"")
+    tracemalloc.start()
+    assert told(open_dataset(tmp_path / "t.zip")) == TINY
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="root may read every file")
+@pytest.mark.parametrize("name", ["d.zip", "d.csv"])
+def test_a_file_that_may_not_be_read_is_the_reason(tmp_path, name):
+    write(tmp_path / name, "hello").chmod(0)
+    with pytest.raises(InputError, match=f"{name} may not be read; check its permissions"):
+        open_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "x" * 300 + ".csv"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="check the name"):
+        open_dataset(tmp_path / name)
+    write(tmp_path / "my.csv", HEADER + f"{name},dog,0,0,1,1\n")
+    with pytest.raises(InputError, match="line 2: there is no picture|line contains NUL"):
+        open_dataset(tmp_path / "my.csv")
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are valid Unicode there")
+def test_pictures_whose_names_are_not_utf_8_are_read_and_named(tmp_path):
+    root = ilsvrc(tmp_path)
+    for path in (root / "val" / "v_1.JPEG", root / "boxes" / "v_1.xml"):
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9\n" + os.fsencode(path.suffix)))
+    dataset = open_dataset(root)
+    assert len(dataset) == 2 and dataset[0].name == "val/caf\udce9\n.JPEG"
+    next((root / "boxes").glob("caf*")).unlink()
+    with pytest.raises(InputError) as refused:
+        dataset[0]
+    assert str(refused.value).startswith(r"val/caf\udce9\n.JPEG has no annotation: ")
+
+
+@pytest.mark.parametrize("text", [
+    "<a>" * 300_000, "<a>" * 90_000 + "</a>" * 90_000,
+    '<!DOCTYPE a [<!ENTITY b "' + "c" * 90_000 + '">]><a>' + "&b;" * 200_000 + "</a>",
+], ids=["open", "deep", "entities"])
+def test_hostile_xml_is_refused_in_little_memory(tmp_path, text):
+    root = ilsvrc(tmp_path)
+    write(root / "boxes" / "v_1.xml", text)
+    with pytest.raises(InputError, match="v_1.JPEG: its annotation .* is malformed|names no object"):
+        open_dataset(root)[0]

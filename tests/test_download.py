@@ -448,7 +448,7 @@ def test_what_is_no_list_of_labels_is_refused(tmp_path, content):
 
 
 def test_labels_that_are_not_there(tmp_path):
-    assert "cannot be read" in complaint(check_labels, tmp_path / "synset.txt")
+    assert "there is no such file" in complaint(check_labels, tmp_path / "synset.txt")
 
 
 def test_the_package_and_the_catalogue_touch_no_network():

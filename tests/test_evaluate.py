@@ -3,6 +3,8 @@
 import csv
 import itertools
 import json
+import os
+import re
 import threading
 import time
 import tracemalloc
@@ -275,7 +277,7 @@ def test_bad_pictures_are_named_and_change_no_other(run, told, network, tmp_path
     assert evaluation.done == evaluation.total == 10 and not evaluation.partial
     damaged, unknown = evaluation.failures
     assert str(tmp_path / "data" / "003.png") in damaged and "damaged" in damaged
-    assert unknown.startswith("the label 'zebra' names no class of small.onnx: ")
+    assert unknown.startswith("007.png: the label 'zebra' names no class of small.onnx: ")
     np.testing.assert_array_equal(evaluation.rows, np.delete(whole, [3, 7]))
 
     status, text, noise = run(path)
@@ -300,7 +302,7 @@ def test_not_one_good_picture_is_an_error(run, told, tmp_path):
     status, text, noise = run(path)
     assert status == 2 and text == "" and noise.count("\n") == 1
     assert noise.startswith(
-        "cam-numpy: not one of 10 pictures could be measured; the first: the label 'zebra ")
+        "cam-numpy: not one of 10 pictures could be measured; the first: 000.png: the label 'zebra ")
 
 
 def test_one_picture_is_too_few(run, few_csv):
@@ -454,7 +456,7 @@ def test_two_pictures_are_enough_for_all_files(run, few_csv, tmp_path):
     (["missing.csv"], "missing.csv: there is no such file or folder; check the name"),
     (["empty"], "empty is empty; give Tiny ImageNet (wnids.txt"),
     (["unknown"], "unknown has no layout of a data set; give Tiny ImageNet (wnids.txt"),
-    (["unknown/notes.txt"], "is no data set; give Tiny ImageNet (wnids.txt"),
+    (["unknown/notes.txt"], "is not a data set; give Tiny ImageNet (wnids.txt"),
     (["boxes.csv", "--out", "unknown/notes.txt"],
      "notes.txt cannot be made (File exists); give another folder"),
     (["boxes.csv", "--out", "unknown/notes.txt/out"],
@@ -542,3 +544,54 @@ def test_a_slow_data_set_is_read_a_few_pictures_ahead_only(small):
 
     evaluate(Slow(60), load(small, threads=1), workers=2, progress=progress)
     assert max(seen) <= 4 and sorted(asked) == list(range(60))
+
+
+@pytest.mark.parametrize("strides, failure", [
+    ([1, 1], r"{}: n\.onnx cannot take an input of shape \(1, 3, 16, 24\): .*"),
+    ([4, 4], r"CAM does not apply to n\.onnx: .* pools 4 x 4 cells of a 4 x 6 map.* \(the picture is {}\)"),
+])
+def test_a_picture_that_the_network_cannot_take_is_named_and_stops_no_other(tmp_path, strides, failure):
+    """Global pooling of 4 x 4 cells: a picture of another aspect ratio has more cells."""
+    pool = ("AveragePool", ["f"], "p", {"kernel_shape": [4, 4], "strides": strides})
+    nodes = [*networks.BODY, pool, ("Flatten", ["p"], "F")]
+    network = load(networks.save(tmp_path / "n.onnx", nodes + networks.GEMM), threads=1)
+    pictures = [Told(scene(20, 20, i), i % C, [(0, 0, 9, 9)], [], {}) for i in range(13)]
+    for i in (0, 5):
+        pictures[i].pixels = scene(20, 31)
+    evaluation = evaluate(open_dataset(write(tmp_path / "data", pictures)), network, workers=2)
+    assert evaluation.rows["picture"].tolist() == [i for i in range(13) if i not in (0, 5)]
+    assert not evaluation.partial and len(evaluation.failures) == 2
+    for said, name in zip(evaluation.failures, ("000.png", "005.png"), strict=True):
+        assert re.fullmatch(failure.format(name), said)
+
+
+def test_a_network_that_takes_no_picture_is_given_up_soon(told, tmp_path, network, monkeypatch):
+    monkeypatch.setattr(network, "b", network.b + 0.01)
+    path = write(tmp_path / "data", told[:20])
+    seen = []
+    with pytest.raises(InputError, match="not one of 10 pictures could be measured; the first: CAM does not"):
+        evaluate(open_dataset(path), network, progress=lambda so_far: seen.append(so_far.done))
+    assert seen == list(range(1, 10))
+
+
+def test_a_picture_for_which_memory_does_not_suffice_is_named(told, few_csv, network, monkeypatch):
+    see = network.see
+
+    def full(photo):
+        if photo.tobytes() == told[3].pixels.tobytes():
+            raise MemoryError
+        return see(photo)
+
+    monkeypatch.setattr(network, "see", full)
+    evaluation = evaluate(open_dataset(few_csv), network)
+    assert len(evaluation.rows) == 9
+    assert evaluation.failures == ["003.png takes more memory than there is; give a smaller one"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_among_the_pictures_is_named_and_waits_for_nobody(told, network, tmp_path):
+    path = write(tmp_path / "data", told[:10])
+    (tmp_path / "data" / "004.png").unlink()
+    os.mkfifo(tmp_path / "data" / "004.png")
+    evaluation = evaluate(open_dataset(path), network)
+    assert len(evaluation.rows) == 9 and "004.png is a pipe" in evaluation.failures[0]

@@ -277,3 +277,12 @@ def test_no_telemetry_and_no_noise(small, tmp_path):
     code = f"import cam_numpy; cam_numpy.load({str(small)!r}).w"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == "" and list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [
+    "x" * 5000, "x" * 300 + ".onnx", "a\0b", "a\0b.onnx", "caf\udce9.onnx", "x/" * 3000,
+])
+def test_a_name_that_no_model_has_is_refused_in_one_line(name):
+    with pytest.raises(InputError, match="check the name|give one of") as refused:
+        load(name)
+    assert "\n" not in str(refused.value)

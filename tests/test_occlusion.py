@@ -142,3 +142,14 @@ def test_the_examples_show_the_map_that_was_measured(network, tmp_path, monkeypa
         case = Four()[i]
         M = occlusion_map(case.photo, network, int(i))
         assert box == network.see(case.photo).view.largest_box(M)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"c": 2.0}, "class 2.0 is neither an index nor a name; give an integer or a string"),
+    ({"c": 10**5000}, "class a number of thousands of digits is neither an index nor a name; give"),
+    ({"c": 1, "patch": 2.5}, "patch is 2.5; it is a number of pixels; give a positive integer"),
+    ({"c": 1, "patch": True}, "patch is True; it is a number of pixels; give a positive integer"),
+], ids=range(4))
+def test_what_is_no_class_and_no_patch_is_refused_in_three_clauses(small, wrong, message):
+    with pytest.raises(InputError, match=message):
+        occlusion_map(scene(16, 20), load(small), **wrong)

@@ -1,7 +1,9 @@
 """Reading photos: right, or refused in one line."""
 
 import io
+import os
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -181,3 +183,157 @@ def test_a_name_that_no_file_can_have_is_refused():
 def test_an_array_of_another_kind_is_refused(array):
     with pytest.raises(InputError, match=r"give \(h, w, 3\) uint8"):
         read_photo(array)
+
+
+# --- unlucky -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("largest, bits", [(255, 8), (4095, 12), (65535, 16)])
+def test_32_bit_grey_is_brought_to_8_bits_from_as_many_as_it_uses(tmp_path, largest, bits):
+    values = np.array([[0, largest // 2, largest]], np.int32)
+    Image.fromarray(values).save(tmp_path / "deep.tiff")
+    for source in (Image.fromarray(values), tmp_path / "deep.tiff"):
+        assert np.asarray(read_photo(source))[0, :, 1].tolist() == [0, 127, 255]
+
+
+def test_a_dark_photo_of_16_bits_stays_dark(tmp_path):
+    Image.fromarray(np.array([[0, 255, 4095]], np.uint16)).save(tmp_path / "dark.png")
+    assert np.asarray(read_photo(tmp_path / "dark.png"))[0, :, 1].tolist() == [0, 0, 15]
+
+
+def test_grey_tiff_of_12_bits(tmp_path):
+    """Two pixels of 12 bits in 3 bytes, which Pillow leaves at 0 to 4095."""
+    tags = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 134), (277, 1), (278, 1), (279, 3)]
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    ifd = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    content = b"II*\0" + struct.pack("<I", 8) + ifd
+    (tmp_path / "p.tiff").write_bytes(content.ljust(134, b"\0") + bytes([0xFF, 0xF8, 0x00]))
+    assert np.asarray(read_photo(tmp_path / "p.tiff"))[0, :, 1].tolist() == [255, 128]
+
+
+def test_a_transparent_grey_of_16_bits_is_laid_on_white(tmp_path):
+    Image.fromarray(np.array([[7, 256, 65535]], np.uint16)).save(tmp_path / "p.png", transparency=7)
+    assert np.asarray(read_photo(tmp_path / "p.png"))[0, :, 1].tolist() == [255, 1, 255]
+
+
+def test_a_palette_with_transparent_colours_is_laid_on_white():
+    image = Image.new("P", (2, 1), 1)
+    image.putpalette([0, 0, 0, 0, 255, 0, 0, 255], "RGBA")
+    image.putpixel((0, 0), 0)
+    assert corners(read_photo(image))[:2] == [WHITE, RED]
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "jpeg"])
+@pytest.mark.parametrize("exif", [
+    b"garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+])
+def test_garbage_exif_is_ignored(form, exif):
+    file = io.BytesIO()
+    Image.new("RGB", (9, 8), RED).save(file, form, exif=exif)
+    assert read_photo(file.getvalue()).size == (9, 8)
+
+
+def test_an_upright_photo_is_not_turned_again(four):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    file = io.BytesIO()
+    four.transpose(STORED[8]).save(file, "png", exif=exif)
+    once = read_photo(file.getvalue())
+    assert corners(read_photo(read_photo(once))) == corners(once) == [RED, GREEN, BLUE, WHITE]
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+
+
+@needs_pipes
+@pytest.mark.parametrize("make, message", [
+    (os.mkfifo, "p.png is a pipe, a socket or a device, not a file; give an image file"),
+    (lambda p: p.symlink_to("/dev/zero"), "p.png is a pipe, a socket or a device"),
+    (lambda p: (p.touch(), os.truncate(p, 10**12)),
+     "p.png has 1,000,000,000,000 bytes, more than the 200,000,000 that are read; give a smaller one"),
+    (lambda p: p.symlink_to(p), r"p.png cannot be read \(Too many levels of symbolic links\); check"),
+    (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"),
+     "p.png is EPS, for which Pillow needs another program; give a JPEG or PNG"),
+    (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "p.png is HDF5, for which Pillow needs"),
+])
+def test_what_has_no_end_or_no_pixels_is_refused_with_the_true_reason(tmp_path, make, message):
+    make(tmp_path / "p.png")
+    with pytest.raises(InputError, match=message):
+        read_photo(tmp_path / "p.png")
+
+
+@pytest.mark.parametrize("size", [(10_001, 10_000), (100_001, 1)])
+def test_more_pixels_than_are_read_are_refused_before_they_are_decoded(size, tmp_path):
+    Image.new("1", size).save(tmp_path / "p.png")
+    message = rf"p.png has {size[0]} x {size[1]} pixels; make it smaller first, 100 megapixels and"
+    with pytest.raises(InputError, match=message):
+        read_photo(tmp_path / "p.png")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered_is_the_reason(four, tmp_path):
+    (tmp_path / "in").mkdir()
+    four.save(tmp_path / "in" / "p.png")
+    (tmp_path / "in").chmod(0)
+    try:
+        with pytest.raises(InputError, match="p.png may not be read; check its permissions, and"):
+            read_photo(tmp_path / "in" / "p.png")
+    finally:
+        (tmp_path / "in").chmod(0o700)
+
+
+def test_too_many_open_files_are_the_reason(four, tmp_path):
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    four.save(tmp_path / "p.png")
+    read_photo(tmp_path / "p.png")  # Pillow has loaded its plugins
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"p.png cannot be read \(Too many open files\); close some"):
+            read_photo(tmp_path / "p.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_out_of_memory_is_the_reason(four, tmp_path, monkeypatch):
+    def full(*ignored):
+        raise MemoryError
+
+    four.save(tmp_path / "p.png")
+    monkeypatch.setattr(photo, "_colours", full)
+    for source in (tmp_path / "p.png", (tmp_path / "p.png").read_bytes(), four):
+        with pytest.raises(InputError, match="takes more memory than there is; give a smaller one"):
+            read_photo(source)
+
+
+def test_a_truncated_image_object_is_refused_as_its_file_is(tmp_path):
+    truncated(tmp_path / "p.jpg")
+    with Image.open(tmp_path / "p.jpg") as image:
+        with pytest.raises(InputError, match="the image is damaged or cut off"):
+            read_photo(image)
+
+
+@pytest.mark.parametrize("source, message", [
+    (io.BytesIO(), "the photo is of type BytesIO; give a path, the bytes of a file, a PIL image, or"),
+    (None, "the photo is of type NoneType; give a path"), (3, "the photo is of type int; give a path"),
+    (np.ma.array(scene(4, 4)), r"the photo is a masked uint8 array of shape \(4, 4, 3\); give \(h, w, 3\)"),
+])
+def test_other_types_are_refused(source, message):
+    with pytest.raises(InputError, match=message):
+        read_photo(source)
+
+
+@pytest.mark.parametrize("name, shown", [
+    ("a\nb.png", r"a\nb.png"), ("\x1b[31m.png", r"\x1b[31m.png"), ("caf\udce9.png", r"caf\udce9.png"),
+    ("größe.png", "größe.png"),
+])
+def test_a_message_shows_an_odd_name_on_one_line(tmp_path, name, shown):
+    with pytest.raises(InputError) as refused:
+        read_photo(tmp_path / name)
+    assert str(refused.value) == f"{tmp_path}{os.sep}{shown}: there is no such file; check the name"
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are valid Unicode there")
+def test_a_photo_whose_name_is_not_utf_8_is_read(four, tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    four.save(open(path, "wb"), "png")
+    assert read_photo(os.fsdecode(path)).size == (3, 2)

@@ -1,10 +1,13 @@
 """The way to the network and back: a map lies on the photo to the pixel."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cam_numpy import upsample
+from cam_numpy.errors import InputError
 from cam_numpy.image.preprocessing import Preprocessing
 
 ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -47,8 +50,9 @@ def test_a_photo_of_the_input_size_goes_in_unchanged():
 
 
 def test_over_the_whole_photo_laying_is_upsampling():
-    M = np.random.default_rng(1).normal(size=(3, 4))
-    np.testing.assert_allclose(FIT.view((60, 40)).lay(M), upsample(M, height=40, width=60), rtol=1e-12)
+    M = np.random.default_rng(1).normal(size=(12, 18))  # stride 8
+    np.testing.assert_allclose(FIT.view((60, 40)).lay(M), upsample(M, height=40, width=60),
+                               rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("preprocessing", [FIT, CROP, SQUASH], ids=["fit", "crop", "squash"])
@@ -83,3 +87,46 @@ def test_laying_at_another_size_shows_the_same_part():
     laid = CROP.view((640, 512)).lay(np.ones((7, 7)), width=64, height=50)
     assert laid.shape == (50, 64)
     assert np.isfinite(laid).mean() == pytest.approx(448 * 448 / (640 * 512), abs=0.03)
+
+
+@pytest.mark.parametrize("cells, cell, start, stop", [
+    (4, 2, 8, 12), (5, 3, 12, 16),  # 4 whole cells of 4 pixels, 2 pixels left over; or a fifth, half beyond
+    (7, 3, 54 / 7, 72 / 7),  # no power of two fits
+])
+def test_where_the_stride_does_not_divide_the_input_a_cell_still_lies_on_its_pixels(cells, cell, start, stop):
+    laid = Preprocessing((18, 4), "squash", **ZERO_ONE).view((18, 4)).lay(np.eye(cells)[[cell]])[0]
+    assert (np.arange(18) + 0.5) @ laid / laid.sum() == pytest.approx((start + stop) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [(100_000, 1), (1, 100_000)])
+def test_a_long_thin_photo_takes_little_memory(size):
+    view = FIT.view(size)
+    M = np.ones((view.input[1] // 8, view.input[0] // 8), np.float32)
+    tracemalloc.start()
+    laid = view.lay(M)
+    assert tracemalloc.get_traced_memory()[1] < 30e6 and laid.shape == size[::-1]
+    tracemalloc.stop()
+
+
+def test_band_by_band_a_map_is_laid_as_in_one():
+    view, M = CROP.view((61, 80)), np.random.default_rng(0).normal(size=(7, 7))
+    bands = [view.lay(M, rows=slice(top, top + 9)) for top in range(0, 80, 9)]
+    np.testing.assert_array_equal(np.concatenate(bands), view.lay(M))
+
+
+def test_every_photo_can_be_cropped():
+    """The box of the resizing lies within the photo, whatever the rounding."""
+    rng = np.random.default_rng(0)
+    for margin in (1.0, 1.1, 256 / 224):
+        crop = Preprocessing(224, "crop", margin=margin, **ZERO_ONE)
+        for size in rng.integers(1, 3000, (300, 2)).tolist():
+            left, top, right, bottom = crop.view(tuple(size)).box
+            assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    for size in rng.integers(1, 300, (60, 2)).tolist():
+        x, _ = Preprocessing(8, "crop", margin=1.0, **ZERO_ONE)(Image.new("RGB", tuple(size)))
+        assert x.shape == (3, 8, 8)
+
+
+def test_a_margin_below_one_is_refused():
+    with pytest.raises(InputError, match="margin is 0.5; .*; give 1 or more"):
+        Preprocessing(224, "crop", margin=0.5, **ZERO_ONE)

@@ -157,8 +157,8 @@ def _write_overlays(explanation, chosen, minus, boxes, target, options):
     for c, box in zip(chosen, boxes or [None] * len(explanation.classes), strict=False):
         which = f".{c}" if len(chosen) > 1 else ""
         path = target.with_name(f"{target.name}{which}.cam.png")
-        M = explanation.view.lay(explanation.M(c, minus))
-        picture = overlay(ground(explanation.photo, minus), M, scale, colors)
+        photo, M = ground(explanation.photo, minus), explanation.M(c, minus)
+        picture = overlay(photo, explanation.view, M, scale, colors)
         outline(picture, options.true_box, TRUE_BOX)
         outline(picture, [box] if box else [], BOX)
         with whole_file(path) as unfinished:

@@ -1,21 +1,26 @@
-"""A folder or a zip, read alike, from several threads.
+"""A folder and a zip, read in the same way, from several threads.
 
-A file has the name that leads to it from the top, with / between the parts.
+The name of a file is its path from the top, with / between the parts.
 Listings leave out what is hidden (".DS_Store", the "._" twins that macOS puts into
-zips, "__MACOSX") and links to a folder that they lie in, which have no end.
+zips, "__MACOSX"), and links to a folder that contains them, which would never end.
 """
 
 from __future__ import annotations
 
 import copy
+import io
+import math
 import os
 import posixpath
 import threading
 import zipfile
-import zlib
 from pathlib import Path
 
 from ..errors import InputError
+from ..input import open_file, read_file, too_large, unreadable
+
+MOST_TEXT = 20_000_000  # bytes of a text file; those of the data sets have less than a million
+DEEPEST = 100  # folders in folders of a zip
 
 
 def open_files(path):
@@ -37,8 +42,13 @@ def open_files(path):
     path = Path(path)
     if os.path.isdir(path):
         return Folder(path)
-    if not os.path.exists(path):
-        raise InputError(f"{path}: there is no such file or folder; check the name")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file or folder; check the name") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    open_file(path, math.inf, "a folder or a zip").close()  # zipfile would not say why it cannot
     try:
         if zipfile.is_zipfile(path):
             return Zip(path)
@@ -46,39 +56,23 @@ def open_files(path):
         reason = str(error) or type(error).__name__
         raise InputError(f"{path} is damaged or cut off ({reason}); get the zip again") from None
     if path.suffix.lower() == ".zip":
-        raise InputError(f"{path} is no zip, or a zip that is damaged or cut off; get it again")
+        raise InputError(f"{path} is not a zip, or a damaged one; get it again")
     raise InputError(f"{path} is neither a folder nor a zip; give one of them")
 
 
 class Files:
     """What a folder and a zip have in common.
 
-    Each of them knows `below`, `has`, `listing`, `where` and how to get at the
-    bytes of a file.
+    Each of them knows `below`, `has`, `listing`, `where`, and `read`, which takes a name and the
+    largest size in bytes, and raises InputError where a file is missing, damaged or larger.
     """
-
-    def read(self, name, most=None):
-        """The content of a file, or its first `most` bytes.
-
-        Raises
-        ------
-        InputError
-            The file is missing, damaged, or may not be read.
-        """
-        try:
-            return self._bytes(name, most)
-        except (FileNotFoundError, KeyError):
-            raise InputError(f"{self.where(name)}: there is no such file; check the name") from None
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise InputError(f"{self.where(name)} cannot be read ({reason}); get it again") from None
 
     def text(self, name):
         """The content of a text file in UTF-8, with or without a byte order mark."""
         try:
-            return self.read(name).decode("utf-8-sig")
+            return self.read(name, MOST_TEXT).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise InputError(f"{self.where(name)} is no text in UTF-8 (byte {error.start}); "
+            raise InputError(f"{self.where(name)} is not valid UTF-8 text (byte {error.start}); "
                              "save it as UTF-8") from None
 
     def lines(self, name, form, parse):
@@ -87,10 +81,10 @@ class Files:
         Raises
         ------
         InputError
-            `parse` cannot take a line, being of another form: its number.
+            `parse` refuses a line, which does not have the form: its number.
         """
         rows = []
-        for number, line in enumerate(self.text(name).split("\n"), 1):
+        for number, line in enumerate(io.StringIO(self.text(name), newline="\n"), 1):
             try:
                 if line.strip():
                     rows.append(parse(line.strip()))
@@ -114,7 +108,7 @@ class Folder(Files):
         return Folder(self.path / folder)
 
     def where(self, name):
-        """The name as a person finds it."""
+        """The whole path of a file, for a message."""
         return str(self.path / name)
 
     def has(self, name):
@@ -140,9 +134,9 @@ class Folder(Files):
             raise InputError(f"{top} cannot be read ({error.strerror}); check its permissions") from None
         return sorted(folders), sorted(files)
 
-    def _bytes(self, name, most):
-        with open(self.path / name, "rb") as file:
-            return file.read(most)
+    def read(self, name, most):
+        """The content of a file, `most` bytes at most."""
+        return read_file(self.path / name, most, "a file")
 
 
 class Zip(Files):
@@ -154,7 +148,8 @@ class Zip(Files):
         self._tree = {"": (set(), set())}  # folder -> names of the folders in it, of the files in it
         for name in self._zip.namelist():
             folder, _, file = name.rpartition("/")
-            self._grow(folder)[1].add(file)
+            if folder.count("/") < DEEPEST:
+                self._grow(folder)[1].add(file)
 
     def __str__(self):
         return str(self.path / self._top)
@@ -177,7 +172,7 @@ class Zip(Files):
         return inner
 
     def where(self, name):
-        """The name as a person finds it."""
+        """The whole path of a file, for a message."""
         return str(self.path / self._member(name))
 
     def has(self, name):
@@ -190,10 +185,25 @@ class Zip(Files):
         folders, files = self._tree.get(self._member(folder), ((), ()))
         return sorted(filter(_shown, folders)), sorted(filter(_shown, files))
 
-    def _bytes(self, name, most):
-        # the lock: zipfile counts its readers without one, and closes the file when it loses count
-        with self._lock, self._zip.open(self._member(name)) as member:
-            return member.read(most)
+    def read(self, name, most):
+        """The content of a file, `most` bytes at most."""
+        where = self.where(name)
+        try:
+            member = self._zip.getinfo(self._member(name))
+        except KeyError:
+            raise InputError(f"{where}: there is no such file; check the name") from None
+        if member.file_size > most:
+            raise too_large(where, member.file_size, most)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # zipfile unpacks the others without regard to the size that they state
+            raise InputError(f"{where} is packed by method {member.compress_type}; pack the zip with deflate")
+        try:
+            # the lock: zipfile counts its readers without one, and closes the file when it loses count
+            with self._lock, self._zip.open(member) as file:
+                return file.read(member.file_size)
+        except Exception as error:  # a damaged zip can raise anything in zipfile
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise InputError(f"{where} cannot be read ({reason}); get it again") from None
 
 
 def _shown(name):

@@ -11,8 +11,8 @@ CUB-200-2011   images.txt, image_class_labels.txt, bounding_boxes.txt, classes.t
 CSV            a line ``path,label,x0,y0,x1,y1`` for each box
 =============  =====================================================================
 
-Boxes count the pixels as the file stores them, and so pictures are read: an EXIF
-orientation is left alone, which is how the benchmarks were annotated.
+Boxes count the pixels as the file stores them, which is how the benchmarks were annotated. Pictures
+are read the same way: EXIF orientation is left alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -28,13 +29,13 @@ from pathlib import Path, PurePath, PurePosixPath
 from PIL import Image
 
 from ..errors import InputError
-from ..image.photo import read_photo
+from ..image.photo import MOST_BYTES, read_photo
 from ._archive import Folder, open_files
 
 WNID = r"n\d{8}"  # the id of a class in WordNet
 PICTURES = {".jpeg", ".jpg", ".png"}  # the suffixes, where a folder is listed
-OTHER_SPLITS = ("train", "test")  # where the annotations of val are not sought: it would take long
-XML_BYTES = 1_000_000  # the largest annotation that is parsed; those of ILSVRC have some thousand
+OTHER_SPLITS = ("train", "test")  # not searched for the annotations of val: it would take long
+XML_BYTES = 1_000_000  # the largest annotation that is parsed; those of ILSVRC have a few thousand bytes
 
 
 def open_dataset(path):
@@ -56,10 +57,10 @@ def open_dataset(path):
         line that cannot be read.
     """
     path, known = Path(path), _known([TinyImageNet, ILSVRC, CUB, CSV])
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if os.path.isfile(path) and path.suffix.lower() == ".csv":
         return CSV(path)
-    if path.is_file() and path.suffix.lower() != ".zip":
-        raise InputError(f"{path} is no data set; give {known}")
+    if os.path.isfile(path) and path.suffix.lower() != ".zip":
+        raise InputError(f"{path} is not a data set; give {known}")
     layout, files = find(path, [TinyImageNet, ILSVRC, CUB], known)
     return layout(files)
 
@@ -105,7 +106,7 @@ def _known(layouts):
 
 @dataclass(frozen=True)
 class Case:
-    """A picture and what is true of it.
+    """A picture with its label and its boxes.
 
     Attributes
     ----------
@@ -116,8 +117,7 @@ class Case:
     label : str
         The class.
     boxes : tuple of (int, int, int, int)
-        (x0, y0, x1, y1), all inside of the photo: first and last column and row, both
-        included.
+        (x0, y0, x1, y1), all inside the photo: first and last column and row, both included.
     """
 
     name: str
@@ -139,9 +139,9 @@ class DataSet:
         All classes in the data set's own order, where it has one.
     """
 
-    name, form = "", ""  # form: the files that tell it
+    name, form = "", ""  # form: the files by which it is known
     labels = None
-    clips = False  # whether a box that overshoots the picture is cut rather than refused
+    clips = False  # whether a box that overshoots the picture is clipped rather than refused
 
     def __init__(self, files, annotations):
         self._files, self._annotations, self._names = files, annotations, list(annotations)
@@ -153,7 +153,7 @@ class DataSet:
 
     def __getitem__(self, i):
         name = self._names[i]
-        photo = read_photo(self._files.read(name), self._files.where(name), upright=False)
+        photo = read_photo(self._files.read(name, MOST_BYTES), self._files.where(name), upright=False)
         label, boxes = self._annotation(name, photo.size)
         return Case(name, photo, label, tuple(self._inside(box, photo.size, name) for box in boxes))
 
@@ -176,8 +176,7 @@ class TinyImageNet(DataSet):
     """Tiny ImageNet (Stanford CS231n): 200 classes, 64 x 64 pixels; its validation pictures.
 
     A line of ``val/val_annotations.txt`` is: file, wnid, x0, y0, x1, y1, tabs between,
-    both ends of the box included. A picture that is not there is left out: some
-    copies come with a part of them.
+    both ends of the box included. Missing pictures are skipped: some copies hold only a subset.
 
     `labels` are the wnids, in the order of ``wnids.txt``.
     """
@@ -198,8 +197,9 @@ class TinyImageNet(DataSet):
                 raise ValueError
             return file, (wnid, [_box(box)])
 
-        rows = files.lines("val/val_annotations.txt", "file, wnid, x0, y0, x1, y1, tabs between", parse)
-        super().__init__(files, {f"val/images/{file}": truth for file, truth in rows if file in there})
+        truths = _unique(files, "val/val_annotations.txt", "file, wnid, x0, y0, x1, y1, tabs between", parse)
+        super().__init__(files, {f"val/images/{file}": truth for file, truth in truths.items()
+                                 if file in there})
 
 
 class ILSVRC(DataSet):
@@ -210,12 +210,12 @@ class ILSVRC(DataSet):
     pictures' stems.
 
     The XML has the form of PASCAL VOC. The label is the name of the first object, a
-    wnid; objects of another name are left out. Coordinates are taken as they are, first
-    and last pixel from 0 on, and cut to the picture: a few of them overshoot it.
-    Annotations are read with their pictures, not before.
+    wnid; objects of another name are ignored. Coordinates are used unchanged, as first and last
+    pixel counted from 0, and clipped to the picture: a few of them overshoot it. Annotations are
+    read with their pictures, not before.
 
-    `labels` are the wnids, sorted, where LOC_synset_mapping.txt or a folder ``train``
-    tells them.
+    `labels` are the wnids, sorted, from LOC_synset_mapping.txt or a folder ``train``, where there
+    is one.
     """
 
     name, form = "ILSVRC", "Data/CLS-LOC/val, or val and a folder of XML files"
@@ -260,11 +260,9 @@ class ILSVRC(DataSet):
         xml = f"{self._xml}/{PurePosixPath(name).stem}.xml".lstrip("/")
         where = f"{name}: its annotation {self._files.where(xml)}"
         try:
-            content = self._files.read(xml, XML_BYTES + 1)
+            content = self._files.read(xml, XML_BYTES)
         except InputError as error:
             raise InputError(f"{name} has no annotation: {error}") from None
-        if len(content) > XML_BYTES:
-            raise InputError(f"{where} has more than {XML_BYTES} bytes; get the file again")
         try:
             stated, objects = _objects(content)
         except ElementTree.ParseError as error:
@@ -274,8 +272,9 @@ class ILSVRC(DataSet):
                              "integers in order); get the file again") from None
         if not objects:
             raise InputError(f"{where} names no object; get the file again")
-        # a copy of the data set in another size: its boxes would be somewhere else
-        if all(stated) and abs(sum(stated) - sum(size)) > 0.1 * sum(stated):
+        # a copy of the data set in another size, or turned: its boxes would be somewhere else
+        off = any(abs(side - own) > 0.1 * side for side, own in zip(stated, size, strict=True))
+        if all(stated) and (off or size != stated == size[::-1]):
             raise InputError(f"{where} is for {stated[0]} x {stated[1]} pixels, the picture has "
                              f"{size[0]} x {size[1]}; give the pictures in their own size")
         label = objects[0][0]
@@ -286,7 +285,7 @@ def _objects(xml):
     """The picture's (width, height) as an annotation of PASCAL VOC states it, and its (name, box)es."""
     root = ElementTree.fromstring(xml)
     ends = [f"bndbox/{end}" for end in ("xmin", "ymin", "xmax", "ymax")]
-    return ([int(root.findtext(f"size/{side}") or 0) for side in ("width", "height")],
+    return (tuple(_integer(root.findtext(f"size/{side}") or "0") for side in ("width", "height")),
             [(item.findtext("name").strip(), _box(map(item.findtext, ends))) for item in root.iter("object")])
 
 
@@ -295,7 +294,7 @@ class CUB(DataSet):
 
     The lines of its files start with the id of a picture, or of a class. Boxes are x, y,
     width, height, as real numbers: a box has the pixels that it covers, columns
-    floor(x) to ceil(x + width) - 1, cut to the picture. Without train_test_split.txt,
+    floor(x) to ceil(x + width) - 1, clipped to the picture. Without train_test_split.txt,
     all pictures are listed.
 
     `labels` are the names of the classes in the order of classes.txt:
@@ -323,10 +322,10 @@ class CUB(DataSet):
 
 
 class CSV(DataSet):
-    """A list of boxes of one's own.
+    """Your own list of boxes.
 
-    The first line names the columns, in any order: path, label, x0, y0, x1, y1; others
-    are not looked at. Paths start from the CSV's folder. A picture with several boxes has a
+    The first line names the columns, in any order: path, label, x0, y0, x1, y1; other columns are
+    ignored. Paths start from the CSV's folder. A picture with several boxes has a
     line for each. UTF-8, commas; first and last column and row of a box from 0 on, both
     included.
     """
@@ -342,6 +341,8 @@ class CSV(DataSet):
             header = [title.strip() for title in next(table, [])]
             if missing := [column for column in self.columns if column not in header]:
                 raise InputError(f"no column {', '.join(missing)}; start with {','.join(self.columns)}")
+            if twice := [column for column in self.columns if header.count(column) > 1]:
+                raise InputError(f"two columns {', '.join(twice)}; start with {','.join(self.columns)}")
             places = [header.index(column) for column in self.columns]
             for row in table:
                 if any(row):
@@ -376,15 +377,29 @@ class CSV(DataSet):
 
 def _box(numbers):
     """Four texts as a box, or a ValueError."""
-    x0, y0, x1, y1 = box = tuple(int(number) for number in numbers)
+    x0, y0, x1, y1 = box = tuple(map(_integer, numbers))
     if x0 > x1 or y0 > y1:
         raise ValueError("the box ends before it starts")
     return box
 
 
+def _integer(text):
+    """An integer in decimal digits, or a ValueError. int() takes 1_0 too, and the digits of all scripts."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()):
+        raise ValueError("not an integer")
+    return int(text)
+
+
+def _real(text):
+    """A decimal fraction, or a ValueError. float() takes 1_0 too, and the digits of all scripts."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,20})?", text):
+        raise ValueError("not a decimal fraction")
+    return float(text)
+
+
 def _covered(text):
     """The pixels that a box of CUB covers."""
-    x, y, width, height = (float(number) for number in text.split())
+    x, y, width, height = map(_real, text.split())
     if not (width > 0 and height > 0):
         raise ValueError("the box is empty")
     return math.floor(x), math.floor(y), math.ceil(x + width) - 1, math.ceil(y + height) - 1
@@ -401,13 +416,23 @@ def _wnid(line):
     return wnid
 
 
+def _unique(files, name, form, parse):
+    """{key: value} of a file for whose lines `parse` returns such pairs, each key once."""
+    table = {}
+    for key, value in files.lines(name, form, parse):
+        if key in table:
+            raise InputError(f"{files.where(name)} has two lines for {key}; get the file again")
+        table[key] = value
+    return table
+
+
 def _table(files, name, form, convert=str, ids=()):
     """{id: the rest of its line} of one of CUB's files, which has all the ids."""
     def parse(line):
         n, rest = line.split(maxsplit=1)
         return n, convert(rest)
 
-    table = dict(files.lines(name, form, parse))
+    table = _unique(files, name, form, parse)
     for n in ids:
         if n not in table:
             raise InputError(f"{files.where(name)} has no line for {n} of images.txt; get the file again")

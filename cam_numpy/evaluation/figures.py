@@ -12,6 +12,7 @@ from ..show.text import cut
 from .run import map_of
 
 EXAMPLES = 4  # of each sort
+LONGEST = 400  # pixels of a picture's long side, as it is drawn
 
 
 def draw_curve(evaluation, settings, path):
@@ -82,9 +83,11 @@ def draw_examples(evaluation, dataset, network, settings, path):
 def _example(axes, case, row, class_of, network, settings):
     c, seen = class_of(case.label), network.see(case.photo)
     M = map_of(case.photo, seen, c, network, settings["method"])
-    axes.imshow(np.asarray(overlay(case.photo, seen.view.lay(M), scale_of(M), weight=0.5)))
+    shrink = max(1, max(case.photo.size) / LONGEST)
+    photo = case.photo.resize(tuple(max(1, round(side / shrink)) for side in case.photo.size))
+    axes.imshow(np.asarray(overlay(photo, seen.view, M, scale_of(M), weight=0.5)))
     axes.set_axis_off()
     box = seen.view.largest_box(M, settings["threshold"], settings["rule"])
-    draw_boxes(axes, box, case.boxes, np.ones(4))
+    draw_boxes(axes, box, case.boxes, np.array(photo.size * 2) / (case.photo.size * 2))
     title = cut(f"IoU {row['known']:.2f} {short_name(network.classes[c])}", 28)
     axes.set_title(title, fontsize=8.5, color=INK, pad=3)

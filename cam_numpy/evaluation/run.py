@@ -12,12 +12,14 @@ import numpy as np
 
 from ..errors import CamNotApplicable, InputError
 from ..explanation import occlusion_map
+from ..input import unreadable
 from ..network.classes import ClassFinder
 from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_map
 from ..paper.localisation import CURVE, ROW, measure
 
 METHODS = ("cam", "occlusion")
+HOPELESS = 10  # pictures that show a network not to be what CAM needs, if none before could be measured
 
 
 @dataclass
@@ -31,10 +33,10 @@ class Evaluation:
     rows : (N,) array of dtype ROW
         One for each picture measured, in the order of the data set.
     failures : list of str
-        What was wrong with the pictures that could not be measured.
+        What was wrong with the pictures that could not be measured; each names its picture.
     seconds : float
     assumed : list of str
-        What was taken for granted.
+        Assumptions made where the network's file did not give a value.
     """
 
     total: int
@@ -54,8 +56,8 @@ class Evaluation:
         return self.done < self.total
 
 
-def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None, workers=None,
-             progress=None):
+def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None,
+             workers=None, progress=None):
     """Measure a network on the pictures of a data set.
 
     Parameters
@@ -63,13 +65,13 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     dataset : DataSet
         From `open_dataset`.
     network : Network
-        Best opened with ``threads=1``: every core works at a picture of its own.
+        Best opened with ``threads=1``: each core works on a picture of its own.
     method : {"cam", "occlusion"}
         Where the map comes from: Eq. 2, or `occlusion_map`.
     rule, threshold : str, float
         Of the box that is reported; see `cam_numpy.bounding_box`.
     limit : int, optional
-        At most so many pictures, spread evenly over the data set.
+        Measure at most this many pictures, spread evenly over the data set.
     workers : int, optional
         Threads; by default as many as there are cores.
     progress : callable, optional
@@ -83,8 +85,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     Raises
     ------
     InputError
-        The network's scores are not what its maps say, or not one picture could
-        be measured.
+        Not one picture could be measured, or none of the first ten because the network is not
+        what CAM needs.
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}; it says where the map comes from; give cam or occlusion")
@@ -96,21 +98,22 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     evaluation.assumed += [class_of.assumed] if class_of.assumed else []
 
     def one(i):
-        case = dataset[i]
-        row = _measured(case, class_of(case.label), network, method, threshold, rule)
+        row = _measured(dataset[i], class_of, network, method, threshold, rule)
         row["picture"] = i
         return row
 
+    refusals = 0  # of the network, not of a picture
     pool = ThreadPoolExecutor(workers)
     try:
         for future in _in_order(pool, one, chosen, ahead=2 * workers):
             try:
                 rows[len(evaluation.rows)] = future.result()
                 evaluation.rows = rows[: len(evaluation.rows) + 1]
-            except CamNotApplicable:  # a property of the network, not of this picture
-                raise
             except InputError as error:
                 evaluation.failures.append(str(error))
+                refusals += isinstance(error, CamNotApplicable)
+                if refusals == HOPELESS and not len(evaluation.rows):
+                    break
             evaluation.seconds = time.monotonic() - began
             if progress:
                 progress(evaluation)
@@ -119,7 +122,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     finally:
         pool.shutdown(cancel_futures=True)
     if evaluation.failures and not len(evaluation.rows):
-        raise InputError(f"not one of {evaluation.done} pictures could be measured; the first: {evaluation.failures[0]}")
+        raise InputError(f"not one of {evaluation.done} pictures could be measured; "
+                         f"the first: {evaluation.failures[0]}")
     return evaluation
 
 
@@ -133,7 +137,19 @@ def _in_order(pool, work, items, ahead):
     yield from waiting
 
 
-def _measured(case, c, network, method, threshold, rule):
+def _measured(case, class_of, network, method, threshold, rule):
+    """The row of one picture; what is wrong with it names it."""
+    try:
+        return _row(case, class_of(case.label), network, method, threshold, rule)
+    except CamNotApplicable as refusal:
+        raise CamNotApplicable(f"{refusal.reason} (the picture is {case.name})", refusal.model) from None
+    except InputError as error:
+        raise InputError(f"{case.name}: {error}") from None
+    except MemoryError as error:
+        raise unreadable(case.name, error) from None
+
+
+def _row(case, c, network, method, threshold, rule):
     """The row of one picture whose true class is c."""
     seen = network.see(case.photo)
     network.check_scores(seen.f, seen.S)

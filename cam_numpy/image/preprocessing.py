@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -24,9 +25,9 @@ class Preprocessing:
         The input's side, or its (width, height), in pixels. "fit": the short side.
     resize : {"fit", "crop", "squash"}
         "fit": the whole photo, its short side brought to `size`, both sides
-        rounded to multiples of `stride`. "crop": the photo made just large enough
-        to cover the input `margin` times over, and the middle taken. "squash":
-        the whole photo, its aspect not kept.
+        rounded to multiples of `stride`. "crop": the photo is resized until it just
+        covers the input `margin` times over, and its middle is cut out. "squash":
+        the whole photo; its aspect ratio is not kept.
     mean, std : (float, float, float)
         Subtracted and divided by, R G B; the photo's values run from 0 to 1.
     stride : int
@@ -48,8 +49,8 @@ class Preprocessing:
     bgr: bool = False
     channels_first: bool = True
 
-    LONGEST = 8  # times the short side: beyond, the photo is squashed, not grown
-    LARGEST = 4096  # pixels of a side that we are ready to feed
+    LONGEST = 8  # times the short side: a longer photo is squashed to that
+    LARGEST = 4096  # pixels a side: the largest input
 
     def __post_init__(self):
         sides = (self.size,) if isinstance(self.size, int) else self.size
@@ -58,8 +59,13 @@ class Preprocessing:
         if not all(1 <= side <= self.LARGEST for side in (*sides, self.stride)):
             raise InputError(f"the input's size is {self.size} pixels, its stride {self.stride}; "
                              f"give 1 to {self.LARGEST}")
-        if not (len(self.mean) == len(self.std) == 3 and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
-            raise InputError(f"mean is {self.mean} and std {self.std}; give three numbers each, none of std zero")
+        if not 1 <= self.margin < math.inf:
+            raise InputError(f"margin is {self.margin}; it is how many times over the photo covers "
+                             "the input; give 1 or more")
+        if not (len(self.mean) == len(self.std) == 3
+                and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
+            raise InputError(f"mean is {self.mean} and std {self.std}; "
+                             "give three numbers each, none of std zero")
 
     def changed(self, attributes):
         """The same with other values for some attributes, given as a dict."""
@@ -72,7 +78,8 @@ class Preprocessing:
 
     def describe(self):
         """The same in words."""
-        how = {"fit": "the whole photo, short side", "crop": "the middle of the photo,", "squash": "the whole photo as"}
+        how = {"fit": "the whole photo, short side", "crop": "the middle of the photo,",
+               "squash": "the whole photo as"}
         size = f"{self.size}" if isinstance(self.size, int) else f"{self.size[0]} x {self.size[1]}"
         mean, std = (" ".join(f"{v:.3g}" for v in values) for values in (self.mean, self.std))
         return f"{how[self.resize]} {size}; {'BGR' if self.bgr else 'RGB'}, mean {mean}, std {std}"
@@ -87,8 +94,10 @@ class Preprocessing:
         size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
         if self.resize == "squash":
             return View(photo, size, whole)
-        scale = self.margin * max(size[0] / photo[0], size[1] / photo[1])  # input pixels per pixel of the photo
-        left, top = ((side - seen / scale) / 2 for side, seen in zip(photo, size))
+        # input pixels per pixel of the photo
+        scale = self.margin * max(size[0] / photo[0], size[1] / photo[1])
+        # at least 0: rounding must not take the box out of the photo
+        left, top = (max(0, (side - seen / scale) / 2) for side, seen in zip(photo, size))
         return View(photo, size, (left, top, photo[0] - left, photo[1] - top))
 
     def __call__(self, photo):
@@ -116,11 +125,12 @@ class Preprocessing:
         return x, view
 
 
-MOST = 64  # pictures in a batch of fixed size, of which one is the photo's
+MOST = 64  # the largest fixed batch; the photo is all of its pictures
 _USUAL = 256 / 224
 PRESETS = {
     "imagenet": Preprocessing(224, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), margin=_USUAL),
-    "caffe": Preprocessing(224, "squash", tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3, bgr=True),
+    "caffe": Preprocessing(224, "squash", tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3,
+                           bgr=True),
     "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_USUAL),
     "efficientnet-lite": Preprocessing(224, "crop", (127 / 255,) * 3, (128 / 255,) * 3, margin=_USUAL),
     "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_USUAL),
@@ -144,7 +154,7 @@ def for_input(shape, metadata, chosen, name):
     metadata : dict of str to str
         What the model's file says.
     chosen : Preprocessing, str, dict or None
-        What the user says; it comes first. A dict changes some attributes.
+        What the caller says; it overrides the metadata. A dict changes some attributes.
     name : str
         The model's, for the messages.
 
@@ -152,18 +162,20 @@ def for_input(shape, metadata, chosen, name):
     -------
     preprocessing : Preprocessing
     assumed : list of str
-        What nobody said.
+        Assumptions made where neither the metadata nor the caller gave a value.
 
     Raises
     ------
     InputError
-        The input is no picture, or the metadata or the sizes contradict it.
+        The input is not a picture, or the metadata or the sizes contradict it.
     """
     assumed = []
     if len(shape) != 4 or 3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3]):
-        raise InputError(f"{name} takes an input of shape {shape}; give a network that takes pictures of 3 channels")
+        raise InputError(f"{name} takes an input of shape {shape}; "
+                         "give a network that takes pictures of 3 channels")
     if (shape[0] or 1) > MOST:
-        raise InputError(f"{name} takes {shape[0]} pictures at once; give a network that takes at most {MOST}")
+        raise InputError(f"{name} takes {shape[0]} pictures at once; "
+                         f"give a network that takes at most {MOST}")
     first = shape[1] == 3 or shape[3] != 3
     fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
     changes = chosen if isinstance(chosen, dict) else {}
@@ -174,8 +186,8 @@ def for_input(shape, metadata, chosen, name):
     else:
         found = PRESETS["imagenet"]
         if not {"mean", "std"} <= set(changes):
-            assumed.append("it does not say how photos are to be prepared, so ImageNet's preprocessing is assumed "
-                           "(to change this: preprocessing)")
+            assumed.append("it does not say how photos are to be prepared, so ImageNet's preprocessing "
+                           "is assumed (to change this: preprocessing)")
     found = found.changed(changes)
     if None not in fixed and max(fixed) > Preprocessing.LARGEST:
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels; "
@@ -195,4 +207,5 @@ def _described(metadata, name):
             tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{name} describes its preprocessing badly ({error}); write its metadata again") from None
+        raise InputError(f"{name} describes its preprocessing badly ({error}); "
+                         "write its metadata again") from None

@@ -6,13 +6,13 @@ box, whatever the photo's aspect ratio.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..paper.boxes import THRESHOLD, boxes_above, largest_box
-from ..paper.upsample import interpolation
+from ..paper.upsample import interpolate
 
 LONGEST = 224  # pixels of the long side on which boxes are found
 
@@ -40,7 +40,7 @@ class View:
         """Whether the network saw all of the photo."""
         return self.box == (0, 0, *self.photo)
 
-    def lay(self, M, *, width=None, height=None):
+    def lay(self, M, *, width=None, height=None, rows=slice(None)):
         """Lay a map onto the photo.
 
         Parameters
@@ -49,6 +49,8 @@ class View:
             A map over the network's input.
         width, height : int, optional
             The size at which the photo is shown, in pixels; its own by default.
+        rows : slice
+            Only these rows of the result: a large photo needs little memory band by band.
 
         Returns
         -------
@@ -56,17 +58,26 @@ class View:
             Interpolated bilinearly, in the units of M; NaN where the network did
             not look.
         """
-        width, height = width or self.photo[0], height or self.photo[1]
         left, top, right, bottom = self.box
-        rows = _inside(height, self.photo[1], top, bottom, M.shape[0])
-        columns = _inside(width, self.photo[0], left, right, M.shape[1])
-        return rows.astype(M.dtype) @ M @ columns.astype(M.dtype).T
+        x = _centres(0, self.photo[0], width or self.photo[0])
+        y = _centres(0, self.photo[1], height or self.photo[1])[rows]
+        laid = self._at(M, x, y)
+        laid[:, (x < left) | (x > right)] = np.nan
+        laid[(y < top) | (y > bottom)] = np.nan
+        return laid
+
+    def _at(self, M, x, y):
+        """The values of a map at columns x (w,) and rows y (h,) of the photo, in its pixels: (h, w)."""
+        left, top, right, bottom = self.box
+        columns = _in_cells((x - left) / (right - left), self.input[0], M.shape[1])
+        rows = _in_cells((y - top) / (bottom - top), self.input[1], M.shape[0])
+        return interpolate(interpolate(M, columns, axis=-1), rows, axis=-2)
 
     def boxes(self, M, thresholds, rule="paper"):
         """The boxes of all components of a map at several thresholds, in the photo's pixels.
 
-        The map is laid onto the photo at its own size or, where that is larger, at 224 pixels on
-        the long side; the components are found there.
+        The map is laid onto what the network saw, at its own size or, where that is larger, at 224
+        pixels on the long side; the components are found there.
 
         Parameters
         ----------
@@ -81,21 +92,29 @@ class View:
             boxes, (n, 4) int array: (x0, y0, x1, y1), both ends included; cells, (n,) int array:
             the size of each component.
         """
-        shrink = max(1, max(self.photo) / LONGEST)
-        width, height = grid = tuple(max(1, round(side / shrink)) for side in self.photo)
-        found = boxes_above(self.lay(M, width=width, height=height), thresholds, rule)
-        if grid == self.photo:
-            return found
-        return [(self._in_pixels(boxes, grid), cells) for boxes, cells in found]
+        left, top, right, bottom = self._seen_pixels()
+        width, height = right - left, bottom - top
+        shrink = max(1, width / LONGEST, height / LONGEST)
+        x = _centres(left, right, max(1, round(width / shrink)))
+        y = _centres(top, bottom, max(1, round(height / shrink)))
+        start, pixel = np.array([left, top] * 2), np.array([width / len(x), height / len(y)] * 2)
+        found = []
+        for boxes, cells in boxes_above(self._at(M, x, y), thresholds, rule):
+            edges = start + np.rint((boxes + [0, 0, 1, 1]) * pixel).astype(int)
+            found.append((edges - [0, 0, 1, 1], cells))  # from the edges to the last pixels inside
+        return found
 
-    def _in_pixels(self, boxes, grid):
-        """Boxes on a grid of (width, height) cells over the photo, in the photo's pixels."""
-        pixel = np.array([*self.photo, *self.photo]) / [*grid, *grid]
-        edges = boxes + [0, 0, 1, 1]  # from the first and last cell to the edges, and back
-        boxes = np.rint(edges * pixel).astype(int) - [0, 0, 1, 1]
-        left, top, right, bottom = self.box  # a cell at the rim of what was seen extends beyond it
-        first, last = np.floor([left, top]).astype(int), np.ceil([right, bottom]).astype(int) - 1
-        return np.clip(boxes, [*first, *first], [*last, *last])
+    def _seen_pixels(self):
+        """(left, top, right, bottom), the edges of the pixels whose centres the network saw.
+
+        At least one pixel each way: the middle one, where it saw less.
+        """
+        def between(start, stop, pixels):
+            first, last = math.ceil(start - 0.5), math.floor(stop + 0.5)
+            return (first, last) if first < last else (pixels // 2, pixels // 2 + 1)
+
+        (left, right), (top, bottom) = map(between, self.box[:2], self.box[2:], self.photo)
+        return left, top, right, bottom
 
     def largest_box(self, M, threshold=THRESHOLD, rule="paper"):
         """The box of the largest component in the photo's pixels, or None where there is none.
@@ -115,11 +134,23 @@ class View:
         return largest_box(boxes, cells)
 
 
-@lru_cache(maxsize=32)  # photos of one size are many
-def _inside(pixels, length, start, stop, cells):
-    """Interpolate `cells` spread over start..stop of `length`, shown on `pixels`: NaN outside."""
-    centre = (np.arange(pixels) + 0.5) * length / pixels  # of each pixel, in the photo's pixels
-    A = interpolation((centre - start) / (stop - start) * cells - 0.5, cells)
-    A[(centre < start) | (centre > stop)] = np.nan
-    A.flags.writeable = False
-    return A
+def _centres(start, stop, count):
+    """The centres of `count` equal pieces of start..stop."""
+    return start + (np.arange(count) + 0.5) * (stop - start) / count
+
+
+def _in_cells(fraction, pixels, cells):
+    """Where in a map lies what is at some fraction of the input's `pixels`; cell i has its centre at i."""
+    return fraction * _length(pixels, cells) - 0.5
+
+
+def _length(pixels, cells):
+    """The input's length in cells.
+
+    Networks halve their maps, again and again: a cell belongs to a power of two of pixels. Where
+    that does not divide the input, the last cell lies partly beyond it, or the last pixels beyond
+    the last cell. Where no power of two fits (convolutions without padding), all cells share the
+    input evenly.
+    """
+    stride = 2 ** max(0, round(math.log2(pixels / cells)))
+    return pixels / stride if cells in (pixels // stride, -(-pixels // stride)) else cells

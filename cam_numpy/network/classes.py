@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..input import read_file
+from ..paper._checks import shown
+
+MOST_BYTES = 10_000_000  # of a file of labels: ImageNet's has 31,675
 
 
 def short_name(name):
@@ -19,7 +22,7 @@ def short_name(name):
     return name.split(",")[0].strip()
 
 
-def find_class(classes, wanted):
+def find_class(classes, wanted, words=True):
     """The index of the class that `wanted` means.
 
     Parameters
@@ -27,8 +30,11 @@ def find_class(classes, wanted):
     classes : list of str
         The name of each class.
     wanted : int or str
-        An index; or one of a class's names, or words that only one class has, or an index in
-        digits. Upper and lower case are the same.
+        An index; or one of a class's names, or an index in digits, or words that only one class
+        has. A name comes before an index: the class called "7" is not always class 7. Upper and
+        lower case are the same.
+    words : bool
+        False where only whole names and indices count.
 
     Returns
     -------
@@ -44,40 +50,59 @@ def find_class(classes, wanted):
     >>> find_class(["Egyptian cat", "goldfish, Carassius auratus"], "cat")
     0
     """
-    C = len(classes)
     if not isinstance(wanted, str):
         if np.asarray(wanted).dtype.kind not in "iu" or np.ndim(wanted):
-            raise InputError(f"class {wanted!r} is neither an index nor a name; give an integer or a string")
-        if not 0 <= wanted < C:
-            raise InputError(f"class {wanted} does not exist; the network has classes 0 to {C - 1}")
-        return int(wanted)
-    if re.fullmatch(r"-?[0-9]+", wanted):
-        return find_class(classes, int(wanted))
+            raise InputError(f"class {shown(wanted)} is neither an index nor a name; "
+                             "give an integer or a string")
+        return _in_range(int(wanted), len(classes))
     text = " ".join(wanted.casefold().split())
-    synonyms = [[part.strip() for part in name.casefold().split(",")] + [name.casefold()] for name in classes]
-    words = re.compile(rf"\b{re.escape(text)}\b")
-    for matches in (
-        [c for c, names in enumerate(synonyms) if text in names],
-        [c for c, names in enumerate(synonyms) if text and words.search(names[-1])],
-    ):
+    synonyms = [_synonyms(name) for name in classes]
+    whole = [c for c, names in enumerate(synonyms) if text and text in names]
+    if not whole and re.fullmatch(r"-?[0-9]{1,9}", text):
+        return _in_range(int(text), len(classes))
+    word = re.compile(rf"\b{re.escape(text)}\b")
+    part = [c for c, names in enumerate(synonyms) if text and word.search(names[-1])] if words else []
+    for matches in (whole, part):
         if len(matches) == 1:
             return matches[0]
         if matches:
             listed = ", ".join(f'{c} "{short_name(classes[c])}"' for c in matches[:6])
-            raise InputError(f'class "{wanted}" may be {listed}{" ..." * (len(matches) > 6)}; give the index')
+            raise InputError(f'class "{wanted}" may be {listed}{" ..." * (len(matches) > 6)}; '
+                             "give the index")
     owner = {name: c for c, names in enumerate(synonyms) for name in names}
     near = {owner[name]: None for name in difflib.get_close_matches(text, owner, n=3, cutoff=0.6)}
     hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
-    raise InputError(f'class "{wanted}" is not one of the network\'s {C} classes; '
+    raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)} classes; '
                      + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
 
 
-class ClassFinder:
-    """From a data set's labels to a network's classes.
+def _synonyms(name):
+    """All that a class may be called, its whole name last."""
+    name = " ".join(name.casefold().split())
+    return [*(part.strip() for part in name.split(",")), name]
 
-    A label may be a WordNet id, the name of a class, or its index. Where the
-    network has no names at all and as many classes as the data set has labels,
-    they are taken to be in the same order.
+
+def _in_range(c, C):
+    if not 0 <= c < C:
+        raise InputError(f"class {shown(c)} does not exist; the network has classes 0 to {C - 1}")
+    return c
+
+
+def name_that_is_an_index(classes):
+    """The first class whose name is the index of another class, or None."""
+    for c, name in enumerate(classes):
+        for one in _synonyms(name):
+            if re.fullmatch(r"[0-9]{1,9}", one) and int(one) < len(classes) and int(one) != c:
+                return c
+    return None
+
+
+class ClassFinder:
+    """From the labels of a data set to the classes of a network.
+
+    A label may be a WordNet id, one of the names of a class, or its index; a word of a name is
+    not enough. Where the network has no names at all and as many classes as the data set has
+    labels, they are assumed to be in the same order.
 
     Parameters
     ----------
@@ -88,24 +113,25 @@ class ClassFinder:
     Attributes
     ----------
     assumed : str or None
-        What is taken for granted.
+        The assumption made, if one was.
     """
 
     def __init__(self, network, labels):
         self.network, self.assumed = network, None
         wnids = network.wnids if network.wnids and len(network.wnids) == len(network.classes) else []
         self.known = {wnid: c for c, wnid in enumerate(wnids)}
-        if labels and not network.named and len(labels) == len(network.classes):
+        if labels and not network.named and len(set(labels)) == len(labels) == len(network.classes):
             self.known = {label: c for c, label in enumerate(labels)}
-            self.assumed = "the network's classes are taken to be in the order of the data set's"
+            self.assumed = "the network's classes are assumed to be in the order of the data set's labels"
 
     def __call__(self, label):
         """The class of a label; an InputError where the network has none of that kind."""
         if label not in self.known:
             try:
-                self.known[label] = find_class(self.network.classes, label)
+                self.known[label] = find_class(self.network.classes, label, words=False)
             except InputError as error:
-                raise InputError(f"the label {label!r} names no class of {self.network.name}: {error}") from None
+                raise InputError(f"the label {label!r} names no class of {self.network.name}: "
+                                 f"{error}") from None
         return self.known[label]
 
 
@@ -115,8 +141,8 @@ def read_labels(path):
     Parameters
     ----------
     path : path
-        UTF-8, one class a line, in the order of the scores; a WordNet id may be
-        in front: "n01440764 tench, Tinca tinca".
+        UTF-8, one class per line, in the order of the scores; a WordNet id may come first:
+        "n01440764 tench, Tinca tinca".
 
     Returns
     -------
@@ -128,13 +154,18 @@ def read_labels(path):
     Raises
     ------
     InputError
-        The file cannot be read, or is not text.
+        The file cannot be read, is not text, or has no names, or a line without one.
     """
+    advice = "a text file with one name per line"
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not valid UTF-8 text"
-        raise InputError(f"--labels {path} cannot be read ({reason}); give a text file, one name per line") from None
-    found = [re.fullmatch(r"(?:(n\d{8})(?:\s+|$))?(.*)", line.strip()).groups() for line in lines if line.strip()]
+        text = read_file(path, MOST_BYTES, advice).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not valid UTF-8 text; give {advice}") from None
+    lines = [line.strip() for line in re.split("\r\n|\r|\n", text.rstrip())]
+    if lines == [""]:
+        raise InputError(f"{path} names no class; give {advice}")
+    if "" in lines:  # left out, it would give all later classes the wrong name
+        raise InputError(f"{path}, line {lines.index('') + 1} is blank; give {advice}")
+    found = [re.fullmatch(r"(?:(n[0-9]{8})(?:\s+|$))?(.*)", line).groups() for line in lines]
     wnids = [wnid for wnid, _ in found]
-    return [name or wnid for wnid, name in found], wnids if wnids and all(wnids) else None
+    return [name or wnid for wnid, name in found], wnids if all(wnids) else None

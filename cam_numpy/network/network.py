@@ -15,8 +15,9 @@ import numpy as np
 from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
 from ..image.preprocessing import View, for_input, preset
+from ..input import unreadable
 from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
-from .classes import find_class, read_labels
+from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
 from .head import POOLING, find_head
 from .onnx_reader import read_graph
@@ -98,10 +99,10 @@ def resolve(model, preprocessing=None, labels=None):
 
 def _find(model):
     """The path of a network, and its entry in the catalogue where it is one of those."""
-    if model is None or (model in SHIPPED and not Path(model).exists()):
+    if model is None or (model in SHIPPED and not os.path.exists(model)):
         return shipped(model or SHIPPED[0]), None
     path = Path(model)
-    if path.exists() or path.suffix == ".onnx":
+    if os.path.exists(path) or path.suffix == ".onnx":
         return path, model_in(path)
     public = find_model(str(model))
     if not is_fetched(public):
@@ -244,6 +245,9 @@ class Network:
         if len(names) != len(self.b):
             raise InputError(f"{self.name} has {len(self.b)} classes but {len(names)} names are given; "
                              "give as labels a file with one name per line, in the order of the scores")
+        if (c := name_that_is_an_index(names)) is not None:
+            self.assumed.append(f'its class {c} is called "{names[c]}", which is also the index of another '
+                                "class: in words, the name is meant")
         return names, wnids, True
 
     def find_class(self, wanted):
@@ -415,24 +419,24 @@ def unchanged(file, stamp, name):
 
 
 def _listed(metadata, key):
-    """A list of texts in the metadata of a file of ours; None where there is none."""
+    """A list of texts in the metadata of a file of ours; None where there is none, or an empty one."""
     try:
         names = json.loads(metadata.get(key, "null"))
     except ValueError:
         return None
-    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+    return names if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
 
 
 def mapped(path):
     """The bytes of a file, mapped into memory rather than read."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} is a folder; give an .onnx file")
     try:
         return np.memmap(path, np.uint8, mode="r").data if path.stat().st_size else b""
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; check the name") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
 
 
 def stamp_of(path):

@@ -20,7 +20,7 @@ def array(name, value, axes, batch=False):
     batch : bool
         Whether more axes may come before these.
     """
-    a = np.asarray(value)
+    a = unmasked(name, value)
     shape = f"({'..., ' if batch else ''}{', '.join(axes.split())}{',' if ' ' not in axes else ''})"
     if a.dtype.kind not in "fiub":
         raise ValueError(f"{name} holds {a.dtype}, not numbers; {name} is a real array {shape}")
@@ -41,6 +41,35 @@ def array(name, value, axes, batch=False):
     return a
 
 
+def unmasked(name, value):
+    """`value` as an array, or a ValueError where it is masked or is no array at all."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, and the equations know no mask; "
+                         "give an array without one, such as its filled(0)")
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of several lengths
+        raise ValueError(f"{name} is {shown(value)}, which has no shape; give rows of one length") from None
+
+
+def finite(name, result):
+    """`result`, or a ValueError where the numbers have become too large for their type."""
+    if not np.isfinite(result).all():
+        largest = np.finfo(result.dtype).max
+        raise ValueError(f"{name} has values beyond {largest:.3g}, the largest {result.dtype}; "
+                         "the arrays that it is computed from are too large; scale them down")
+    return result
+
+
+def shown(value):
+    """A value as a message shows it: on one line, and short."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not print integers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def same_count(axis, things, **counts):
     """All counts of the axis alike, or a ValueError that shows them."""
     (first, n), *others = counts.items()
@@ -56,9 +85,9 @@ def same_count(axis, things, **counts):
 
 def class_indices(c, C):
     """c as an integer array (0 or 1 axis) with 0 <= c < C, or a ValueError."""
-    a = np.asarray(c)
+    a = unmasked("c", c)
     if a.dtype.kind not in "iu" or a.ndim > 1 or a.size == 0:
-        raise ValueError(f"c is {c!r}; it names a class by its index; give an integer or a list of them")
+        raise ValueError(f"c is {shown(c)}; it names a class by its index; give an integer or a list of them")
     outside = a[(a < 0) | (a >= C)]
     if outside.size:
         raise ValueError(f"c has class {outside.flat[0]} but w has C={C} rows; give 0 <= c < {C}")
@@ -67,26 +96,36 @@ def class_indices(c, C):
 
 def positive_integer(name, value):
     """`value` as a positive int, or a ValueError."""
-    a = np.asarray(value)
+    a = unmasked(name, value)
     if a.shape != () or a.dtype.kind not in "iu" or a <= 0:
-        raise ValueError(f"{name} is {value!r}; it is a number of pixels; give a positive integer")
+        raise ValueError(f"{name} is {shown(value)}; it is a number of pixels; give a positive integer")
     return int(a)
+
+
+def fraction(name, value, of):
+    """`value` as a float with 0 <= value < 1, or a ValueError."""
+    a = unmasked(name, value)
+    if a.shape != () or a.dtype.kind not in "fiu" or not 0 <= a < 1:
+        raise ValueError(f"{name} is {shown(value)}; it is a fraction of {of}; give 0 <= {name} < 1")
+    return float(a)
 
 
 def scores_agree(formula, computed, F, w, b, S, tolerance):
     """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains.
 
-    Each class has a scale of its own, |w_c| |F| + |b_c|, which no score that is computed from
-    it can exceed: one class with a huge bias says nothing about the others.
+    Each class has a scale of its own, the sum of its terms' sizes, which no score computed from
+    them can exceed: a huge bias of one class says nothing about the others, and a huge weight
+    nothing where its unit does not fire.
     """
+    tolerance = fraction("tolerance", tolerance, "the largest score that a class can have")
     S, w = array("S", S, "C"), array("w", w, "C K")
     same_count("C", "classes", w=len(w), S=len(S))
-    error = np.abs(computed - S)
-    # |w_c| |F| >= |sum_k w_k^c F_k|                                      (Cauchy and Schwarz)
-    scale = np.sqrt(np.einsum("ck,ck->c", w, w) * np.einsum("k,k->", F, F)) + (0 if b is None else np.abs(b))
-    excess = error - tolerance * scale
+    error = np.abs(computed - S.astype(np.float64))
+    # sum_k |w_k^c F_k| + |b_c| >= |S_c|                                  (triangle inequality)
+    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F), dtype=np.float64) + (0 if b is None else np.abs(b))
+    excess = error - tolerance * finite("the scale of S", scale)
     c = int(excess.argmax())
-    if not excess[c] <= 0:
+    if excess[c] > 0:
         raise ValueError(
             f"the maps do not add up to the scores: for class {c} {formula} is "
             f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ._checks import shown
+
 
 def component_boxes(masks, connectivity=8):
     """The boxes of all connected components of some masks.
@@ -74,8 +76,8 @@ def connected_runs(mask, connectivity=8):
     >>> runs.tolist(), component.tolist()
     ([[0, 0, 2], [0, 3, 4], [1, 1, 2]], [0, 1, 0])
     """
-    if connectivity not in (4, 8):
-        raise ValueError(f"connectivity is {connectivity!r}; cells have 4 or 8 neighbours; give 4 or 8")
+    if not isinstance(connectivity, (int, np.integer)) or connectivity not in (4, 8):
+        raise ValueError(f"connectivity is {shown(connectivity)}; cells have 4 or 8 neighbours; give 4 or 8")
     H, W = mask.shape
     # a run starts and stops where the mask changes; with the mask laid out in one
     # line, rows W + 2 apart, no run reaches into the next row

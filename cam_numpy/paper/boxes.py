@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._checks import array
+from ._checks import array, fraction, shown, unmasked
 from ._components import component_boxes
 
 THRESHOLD = 0.2  # the paper's: a fraction of the map's maximum
@@ -174,11 +174,10 @@ def masks_above(M, thresholds, rule="paper"):
     <BLANKLINE>
            [[False, False,  True]]])
     """
-    if rule not in RULES:
-        raise ValueError(f"rule is {rule!r}; it says what of a map is kept; give one of {', '.join(RULES)}")
-    for t in thresholds:
-        if not 0 <= t < 1:
-            raise ValueError(f"threshold is {t!r}; it is a fraction of the map's maximum; give 0 <= threshold < 1")
+    if not isinstance(rule, str) or rule not in RULES:
+        raise ValueError(f"rule is {shown(rule)}; it says what of a map is kept; "
+                         f"give one of {', '.join(RULES)}")
+    thresholds = [fraction("threshold", t, "the map's maximum") for t in thresholds]
     seen = M[~np.isnan(M)]
     if not seen.size or rule == "paper" and seen.max() <= 0:
         return np.zeros((len(thresholds), *M.shape), bool)
@@ -205,23 +204,38 @@ def iou(a, b):
     Raises
     ------
     ValueError
-        A box ends before it starts.
+        A box ends before it starts, or is not four finite numbers.
 
     Examples
     --------
     >>> iou((0, 0, 1, 1), (1, 1, 2, 2))  # one pixel of seven
     0.14285714285714285
     """
-    a, b = np.asarray(a), np.asarray(b)
-    pixels = []
-    for name, box in (("a", a), ("b", b)):
-        sides = box[..., 2:] - box[..., :2] + 1 if box.shape[-1:] == (4,) else np.zeros(1)
-        if (sides < 1).any():
-            wrong = box if box.ndim == 1 else box.reshape(-1, box.shape[-1])[(sides < 1).any(axis=-1).argmax()]
-            raise ValueError(f"box {name} is {tuple(wrong.tolist())}; a box is (x0, y0, x1, y1), both ends included; "
-                             "give x0 <= x1 and y0 <= y1")
-        pixels.append(sides[..., 0] * sides[..., 1])
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
-    common = np.maximum(sides, 0).prod(axis=-1)
-    shared = common / (pixels[0] + pixels[1] - common)
-    return float(shared) if shared.ndim == 0 else shared
+    a, b = _boxes("a", a), _boxes("b", b)
+    # what two boxes share begins where the later one begins, and ends where the first one ends
+    shared = _pixels(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
+    # what two boxes cover together: what they share is counted once
+    covered = _pixels(a[..., :2], a[..., 2:]) + _pixels(b[..., :2], b[..., 2:]) - shared
+    overlap = shared / covered
+    return float(overlap) if overlap.ndim == 0 else overlap
+
+
+def _boxes(name, boxes):
+    """Boxes (..., 4) in float64, in which no product overflows, or a ValueError."""
+    boxes = unmasked(f"box {name}", boxes)
+    if boxes.dtype.kind not in "fiu" or boxes.shape[-1:] != (4,):
+        raise ValueError(f"box {name} is {shown(boxes.tolist())}; a box is (x0, y0, x1, y1), "
+                         "both ends included; give four numbers")
+    boxes = boxes.astype(np.float64)
+    good = np.isfinite(boxes).all(axis=-1) & (boxes[..., :2] <= boxes[..., 2:]).all(axis=-1)
+    if not good.all():
+        wrong = boxes.reshape(-1, 4)[good.argmin()]
+        raise ValueError(f"box {name} is ({', '.join(f'{side:g}' for side in wrong)}); "
+                         "a box is (x0, y0, x1, y1), both ends included; "
+                         "give finite numbers, x0 <= x1 and y0 <= y1")
+    return boxes
+
+
+def _pixels(first, last):
+    """How many pixels lie from column and row `first` to `last`, (..., 2) both: 0 where none do."""
+    return np.maximum(last - first + 1, 0).prod(axis=-1)

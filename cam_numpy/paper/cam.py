@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._checks import array, class_indices, same_count, scores_agree
+from ._checks import array, class_indices, finite, same_count, scores_agree
 
 
 def global_average_pool(f):
@@ -41,7 +41,9 @@ def global_average_pool(f):
     """
     # F_k = mean_xy f_k(x, y)
     # how strongly unit k fires on average, wherever that is
-    return array("f", f, "K H W", batch=True).mean(axis=(-2, -1))
+    # (added up in float64: many small values vanish beside a large sum in float32)
+    f = array("f", f, "K H W", batch=True)
+    return finite("F", f.mean(axis=(-2, -1), dtype=np.float64).astype(f.dtype))
 
 
 def global_sum_pool(f):
@@ -73,7 +75,8 @@ def global_sum_pool(f):
     array([4., 4.])
     """
     # F_k = sum_xy f_k(x, y)
-    return array("f", f, "K H W", batch=True).sum(axis=(-2, -1))
+    f = array("f", f, "K H W", batch=True)
+    return finite("F", f.sum(axis=(-2, -1), dtype=np.float64).astype(f.dtype))
 
 
 def global_max_pool(f):
@@ -139,11 +142,11 @@ def class_scores(F, w, b=None):
     # the evidence of all units for class c; b_c is what it scores when no unit fires
     # (einsum and not F @ w.T: some BLAS libraries keep cores spinning after so small a product)
     S = np.einsum("...k,ck->...c", F, w)  # (..., K), (C, K) -> (..., C)
-    if b is None:
-        return S
-    b = array("b", b, "C")
-    same_count("C", "classes", b=b.shape[0], w=w.shape[0])
-    return S + b
+    if b is not None:
+        b = array("b", b, "C")
+        same_count("C", "classes", b=b.shape[0], w=w.shape[0])
+        S = S + b
+    return finite("S", S)
 
 
 def softmax(S):
@@ -221,7 +224,7 @@ def class_activation_map(f, w, c):
     c = class_indices(c, C=w.shape[0])
     # M_c(x, y) = sum_k w_k^c f_k(x, y)                                   (Eq. 2)
     # every unit votes for class c, where it fires, with its weight for that class
-    return np.einsum("...k,kyx->...yx", w[c], f)  # (K,), (K, H, W) -> (H, W)
+    return finite("M", np.einsum("...k,kyx->...yx", w[c], f))  # (K,), (K, H, W) -> (H, W)
 
 
 def class_activation_maps(f, w):
@@ -254,7 +257,7 @@ def class_activation_maps(f, w):
     f, w = array("f", f, "K H W"), array("w", w, "C K")
     same_count("K", "units", f=f.shape[0], w=w.shape[1])
     # optimize=True hands the sum to BLAS: the same numbers, fast for many classes
-    return np.einsum("ck,kyx->cyx", w, f, optimize=True)
+    return finite("M", np.einsum("ck,kyx->cyx", w, f, optimize=True))
 
 
 def check_scores(f, w, b, S, tolerance=1e-4):
@@ -274,9 +277,9 @@ def check_scores(f, w, b, S, tolerance=1e-4):
     S : (C,) array
         The network's own scores, before the softmax.
     tolerance : float
-        The largest error allowed for class c, as a fraction of ``|w_c| |F| + |b_c|``, the
-        largest score that its weights and these activations could give. Networks compute in
-        float32, hence 1e-4.
+        The largest error allowed for class c, 0 <= tolerance < 1, as a fraction of
+        ``sum_k |w_k^c F_k| + |b_c|``: of its terms, which no score can exceed. Networks compute
+        in float32, hence 1e-4.
 
     Returns
     -------

@@ -129,7 +129,7 @@ class RectifiedAverage(Form):
     def scores(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.ndarray:
         M = class_activation_maps(f, w) + (0 if b is None else np.asarray(b)[:, None, None])
         # S_c = mean_xy max(0, M_c(x, y) + b_c)
-        return np.maximum(M, 0).mean(axis=(1, 2))
+        return global_average_pool(np.maximum(M, 0))
 
     def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         # max(0, x) = x + max(0, -x): what the ReLU discards is added to the score

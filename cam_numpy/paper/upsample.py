@@ -23,7 +23,7 @@ def upsample(M, *, height, width):
     Returns
     -------
     M : (..., height, width) array
-        In the same units, never outside the range of M.
+        In the same units; each map stays within its own range.
 
     Raises
     ------
@@ -43,9 +43,10 @@ def upsample(M, *, height, width):
     """
     M = array("M", M, "H W", batch=True)
     height, width = positive_integer("height", height), positive_integer("width", width)
-    rows = interpolation(_centres(height, M.shape[-2]), M.shape[-2]).astype(M.dtype)
-    columns = interpolation(_centres(width, M.shape[-1]), M.shape[-1]).astype(M.dtype)
-    return rows @ M @ columns.T  # (height, H), (..., H, W), (W, width)
+    rows, columns = _centres(height, M.shape[-2]), _centres(width, M.shape[-1])
+    large = interpolate(interpolate(M, columns, axis=-1), rows, axis=-2)
+    # a value between two others is in their range; rounding must not take it out
+    return np.clip(large, M.min(axis=(-2, -1), keepdims=True), M.max(axis=(-2, -1), keepdims=True))
 
 
 def _centres(pixels, cells):
@@ -53,28 +54,33 @@ def _centres(pixels, cells):
     return (np.arange(pixels) + 0.5) * cells / pixels - 0.5
 
 
-def interpolation(position, cells):
-    """The matrix that interpolates linearly between neighbouring cells.
+def interpolate(M, position, axis):
+    """The values of M between its cells, linearly along one axis.
 
     Parameters
     ----------
+    M : (..., H, W) array
     position : (n,) float array
-        Where to interpolate; cell i has its centre at i.
-    cells : int
-        How many cells there are.
+        Where to interpolate; cell i has its centre at i. Beyond the outermost centres the value
+        stays constant.
+    axis : {-2, -1}
+        Along the rows or along the columns.
 
     Returns
     -------
-    A : (n, cells) float array
-        Each row has at most two weights, of sum 1: A @ values.
+    M : array
+        With n values along that axis.
 
     Examples
     --------
-    >>> interpolation(np.array([-0.5, 0.25, 1.]), 2)
-    array([[1.  , 0.  ],
-           [0.75, 0.25],
-           [0.  , 1.  ]])
+    >>> interpolate(np.array([[0., 4.]]), np.array([-0.5, 0.25, 1.]), axis=-1)
+    array([[0., 1., 4.]])
     """
+    cells = M.shape[axis]
     position = np.clip(position, 0, cells - 1)
-    distance = np.abs(position[:, None] - np.arange(cells))
-    return np.maximum(0, 1 - distance)  # a tent over each cell
+    before = np.floor(position).astype(int)
+    after = np.minimum(before + 1, cells - 1)
+    # the nearer of the two cells counts for more: at `before` it is all, at `after` nothing
+    t = (position - before).astype(np.result_type(M, np.float32))
+    t = t[:, None] if axis == -2 else t
+    return (1 - t) * M.take(before, axis) + t * M.take(after, axis)

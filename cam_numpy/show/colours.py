@@ -21,9 +21,11 @@ COLORS = {
     ),
     "jet": ("000080", "0000ff", "0080ff", "00ffff", "80ff80", "ffff00", "ff8000", "ff0000", "800000"),
     "diverging": (
-        "053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "f7f7f7", "fddbc7", "f4a582", "d6604d", "b2182b", "67001f",
+        "053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "f7f7f7",
+        "fddbc7", "f4a582", "d6604d", "b2182b", "67001f",
     ),
 }
+BAND = 128  # rows of a photo that are painted at a time
 UNSEEN = (0.85, 0.85, 0.85)  # what the network did not look at fades towards this
 
 
@@ -107,15 +109,17 @@ def paint(M, scale, colors="inferno"):
     return image
 
 
-def overlay(photo, M, scale, colors="inferno", weight=0.6):
+def overlay(photo, view, M, scale, colors="inferno", weight=0.6):
     """A photo with its map on top: (1 - weight) photo + weight colours.
 
     Parameters
     ----------
     photo : PIL.Image.Image
-        Mode RGB.
-    M : (height, width) array
-        The map laid onto it (`View.lay`), in score units, of the photo's size.
+        Mode RGB, of any size.
+    view : View
+        What the network saw of it.
+    M : (H, W) array
+        The map over the network's input, in score units.
     scale : (float, float)
         See `scale_of`.
     colors : str
@@ -127,7 +131,14 @@ def overlay(photo, M, scale, colors="inferno", weight=0.6):
     image : PIL.Image.Image
         Mode RGB. Greyish where the network did not look.
     """
-    return Image.blend(photo, Image.fromarray(paint(M, scale, colors)), weight)
+    image = Image.new("RGB", photo.size)
+    width, height = photo.size
+    for top in range(0, height, BAND):  # band by band: the laid map needs more memory than the photo
+        bottom = min(top + BAND, height)
+        laid = view.lay(M, width=width, height=height, rows=slice(top, bottom))
+        band = Image.fromarray(paint(laid, scale, colors))
+        image.paste(Image.blend(photo.crop((0, top, width, bottom)), band, weight), (0, top))
+    return image
 
 
 def outline(image, boxes, color):

@@ -105,7 +105,7 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
         width, height = layout.size
         return figure.add_axes((place[0] / width, place[1] / height, place[2] / width, place[3] / height))
 
-    width, height = pixels = tuple(max(1, round(side * DPI)) for side in layout.panel)
+    pixels = tuple(max(1, round(side * DPI)) for side in layout.panel)
     photo = e.photo.resize(pixels, Image.Resampling.BILINEAR)
     letters = int(layout.room / 0.085)
     seen = "the network sees all of it" if e.view.whole else "grey: not seen by the network"
@@ -121,7 +121,7 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
     maps = e.M(chosen, minus)
     scale = scale_of(maps, colors)
     for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
-        picture = overlay(ground(photo, minus), e.view.lay(M, width=width, height=height), scale, colors)
+        picture = overlay(ground(photo, minus), e.view, M, scale, colors)
         name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
         if minus is not None:
             half = letters // 2 - 1
