@@ -350,7 +350,7 @@ class Explanation:
         other = None if minus is None else self.index(minus)
         return [int(c) for c in self.ranking if c != other][:top]
 
-    def page(self, path, *classes):
+    def page(self, path: str | Path, *classes: Class) -> None:
         """Write the page of `cam-numpy page`: every equation with its numbers, to be pointed at.
 
         Parameters

@@ -121,6 +121,10 @@ def test_float16_neither_overflows_nor_loses_small_numbers(scale):
     np.testing.assert_allclose(unpacked(data["w"]), w, rtol=2**-11, atol=1e-7 * scale)
 
 
+def test_silenced_units_are_named():
+    assert "Units silenced: 1, 3." in " ".join(data_of(page(made_up().without([3, 1])))["notes"])
+
+
 class Tags(HTMLParser):
     """Every tag of a page with its attributes."""
 

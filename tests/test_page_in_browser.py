@@ -247,15 +247,16 @@ def test_the_first_n_units_and_silence(browser, explanations):
         assert browser.script("return Array.from(derive().M)") == pytest.approx(M.ravel().tolist(), abs=1e-3)
 
 
-def test_ninety_percent_of_the_score(browser, explanations):
-    e = explanations["gap"]
-    sums = np.cumsum(-np.sort(-(e.w[best(e)] * e.F)))
-    need = 1 + int(np.argmax(sums >= 0.9 * sums[-1]))
-    browser.open("gap", step="units")
-    browser.click('#step-units > p [data-do="ninety"]')
-    assert browser.shown("n") == need and browser.values("#n") == [need]
+def test_ninety_percent_of_the_evidence(browser, explanations):
+    for name, rank in [("gap", 0), ("gap", 199), ("gmp", 1), ("whole", 2), ("resnet50", 0), ("negative", 0)]:
+        e = explanations[name]
+        c = best(e, rank)
+        browser.open(name, step="units", **{"class": c})
+        browser.click('#step-units > p [data-do="ninety"]')
+        assert browser.shown("n") == e.count_units(c) and browser.values("#n") == [e.count_units(c)]
+    browser.open("gap", step="units", units=12)
     browser.type("#n", Keys.LEFT)
-    assert browser.shown("n") == need - 1
+    assert browser.shown("n") == 11
     browser.click('#silenced [data-do="all-units"]')
     assert browser.shown("n") == 256
 

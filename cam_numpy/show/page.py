@@ -94,12 +94,18 @@ def _record(e, classes):
         "view": [float(side) for side in e.view.box],
         "model": e.model, "classes": e.classes, "form": e.form.name, "sigmoid": bool(e.sigmoid),
         **{name: _packed(array) for name, array in arrays.items()},
-        "notes": [e.form.meaning, SCALE, _rounding(rounded), *(f"Assumed: {text}" for text in e.assumed)],
+        "notes": [e.form.meaning, SCALE, _rounding(rounded), *_silenced(e),
+                  *(f"Assumed: {text}" for text in e.assumed)],
         # one scale for the maps of all classes, in score units: zero is in its middle
         "scale": float(np.abs(class_activation_maps(e.f, e.w)).max()),
         "start": classes,
         "threshold": THRESHOLD, "longest": LONGEST, "centre": CENTRE,
     }
+
+
+def _silenced(e):
+    if e.silent:
+        yield f"Units silenced: {', '.join(map(str, e.silent))}. The scores are not the network's own."
 
 
 def _rounding(rounded):

@@ -109,7 +109,7 @@ const ACTIONS = {
   "cell": (d, cell) => set({ cell }),
   "all-units": () => set({ n: K, silent: [] }),
   "one-unit": () => set({ n: 1, silent: [] }),
-  "ninety": d => set({ n: unitsForNinety(sumsOfFirst(d)) ?? K, silent: [] }),
+  "ninety": d => set({ n: countCarrying(d.parts, 0.9), silent: [] }),
   "silence": (d, k) => silence(k),
   "more-units": () => { thumbs.best += 48; render(); },
   "swap": () => set({ c: state.against, against: state.c, n: K }),

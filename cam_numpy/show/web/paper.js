@@ -63,6 +63,15 @@ function classActivationMap(f, wc, on) {
   return M;
 }
 
+// The smallest n for which the n largest w_k^c F_k add up to a fraction of the evidence for the class,
+// which is the sum of all that are positive; 0 where none is.
+function countCarrying(parts, fraction) {
+  const positive = Array.from(parts).filter(part => part > 0).sort((a, b) => b - a);
+  const enough = fraction * sum(positive) * (1 - 1e-12);
+  let soFar = 0;
+  return positive.length && 1 + positive.findIndex(part => (soFar += part) >= enough);
+}
+
 // --- from the map's cells to the photo's pixels --------------------------------------------------
 
 // The map on a grid of width x height points that covers the photo: interpolated bilinearly between

@@ -210,24 +210,23 @@ function rankingLine(c, d) {
 const thumbs = { best: 16, last: 8, made: "" };
 
 function drawUnits(d) {
-  const c = state.c, sums = sumsOfFirst(d), total = sums[K], highest = largestSize(sums);
+  const c = state.c, sums = sumsOfFirst(d), text = value => number(value, largestSize(sums));
+  const high = largest(sums), low = smallest(sums);  // sums[0] is 0
   show({
     S: number(d.S[c]), P: percent(d.P[c]), "best-now": nameOf(argmax(d.S)), n: state.n,
-    "n-sum": number(sums[state.n], highest), "all-sum": number(total, highest),
-    "n-percent": total > 0 ? `: ${Math.round(100 * sums[state.n] / total)} %` : "",
+    "n-sum": text(sums[state.n]), "all-sum": text(sums[K]), "for-sum": text(high),
   });
   $("n").value = state.n;
-  const high = Math.max(0, largest(sums)), low = Math.min(0, smallest(sums));
   chart("units-chart", K, [low, high], [
-    line(`M0 ${-total}H${K}`, "mean"),
-    total > 0 ? line(`M0 ${-0.9 * total}H${K}`, "faint") : null,
+    line(`M0 ${-sums[K]}H${K}`, "mean"),
+    line(`M0 ${-0.9 * high}H${K}`, "faint"),
     line(`M${Array.from(sums, (value, n) => `${n} ${-value}`).join("L")}`, "curve"),
     line(`M${state.n} ${-high}V${-low}`, "now"),
-  ], [[total, number(total, highest)], [0, "0"]],
-  `The sum of the first n units: at most ${number(high)}, at the end ${number(total)}`);
+  ], [[sums[K], text(sums[K])], [0, "0"]],
+  `The sum of the first n units: at most ${number(high)}, at the end ${number(sums[K])}`);
   makeThumbs(d);
   for (const thumb of all(".thumbs button")) thumb.setAttribute("aria-pressed", !d.on[thumb.dataset.k]);
-  answerUnits(sums);
+  answerUnits(d.parts, sums);
   answerSilence(d);
 }
 
@@ -236,10 +235,6 @@ function sumsOfFirst(d) {
   const sums = new Float64Array(K + 1);
   d.order.forEach((k, n) => { sums[n + 1] = sums[n] + d.parts[k]; });
   return sums;
-}
-
-function unitsForNinety(sums) {
-  return sums[K] > 0 ? sums.findIndex(value => value >= 0.9 * sums[K]) : null;
 }
 
 function makeThumbs(d) {
@@ -266,14 +261,15 @@ function thumb(k, d) {
   return button;
 }
 
-function answerUnits(sums) {
-  const ninety = unitsForNinety(sums), top = argmax(sums), text = n => number(sums[n], largestSize(sums));
-  if (ninety === null) {
-    answer("answer-ninety", "The sum of all units is not positive: there is nothing to make 90 % of.");
+function answerUnits(parts, sums) {
+  const ninety = countCarrying(parts, 0.9), top = argmax(sums);
+  const text = n => number(sums[n], largestSize(sums));
+  if (ninety === 0) {
+    answer("answer-ninety", "None: no unit raises it.");
   } else {
     const count = ninety === 1 ? "One unit" : `The first ${ninety} units`;
-    answer("answer-ninety", `${count} of ${K}: ${text(ninety)} of ${text(K)}. `,
-      word("Take these", "ninety"), ".");
+    answer("answer-ninety", `${count} of ${K}: ${text(ninety)} of ${text(top)}, which is what all units `,
+      "that raise it add up to. ", word("Take these", "ninety"), ".");
   }
   const falls = top < K && sums[top] - sums[K] > 5e-4 * Math.abs(sums[top]);
   answer("answer-overshoot", falls
