@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-from .commands import evaluate, explain, inspect, layers, models, units
+from .commands import evaluate, explain, inspect, layers, models, page, units
 from .errors import Assumed, InputError, complain
 
 
@@ -47,7 +47,7 @@ def _parser():
         description="Class activation mapping (CVPR 2016), equation by equation.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (explain, layers, units, inspect, evaluate, models):
+    for module in (explain, page, layers, units, inspect, evaluate, models):
         module.add_parser(commands)
     return parser
 

@@ -350,6 +350,29 @@ class Explanation:
         other = None if minus is None else self.index(minus)
         return [int(c) for c in self.ranking if c != other][:top]
 
+    def page(self, path: str | Path, *classes: Class) -> None:
+        """Write the page of `cam-numpy page`: every equation with its numbers, to be pointed at.
+
+        Parameters
+        ----------
+        path : path
+            The HTML file to write. It opens from disk and needs no network.
+        *classes : int or str
+            The class that the page shows first, and the one it is compared with; by default the
+            two with the highest scores.
+
+        Raises
+        ------
+        InputError
+            There is no such class, more than two are given, or the file cannot be written.
+        """
+        from .output import whole_file
+        from .show.page import page
+
+        html = page(self, [self.index(c) for c in classes])
+        with whole_file(path) as unfinished:
+            unfinished.write_text(html, encoding="utf-8", newline="\n")
+
     def __repr__(self):
         from .show.text import one_line
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError, complain
-from .options import add_model_options, box, count, load_options, writable_folder
+from .options import add_model_options, box, classes_of, count, load_options, writable_folder
 
 EXAMPLES = """\
 examples:
@@ -65,8 +65,8 @@ def _explain(options):
     photos = options.photos or [portrait()]
     out = writable_folder(options.out)
     network = load(options.model, **load_options(options))
-    named = _named(network, options.classes or [])
-    (minus,) = _named(network, [options.minus]) if options.minus else [None]
+    named = classes_of(network, options.classes or [])
+    (minus,) = classes_of(network, [options.minus]) if options.minus else [None]
     if minus in named:
         raise InputError(f"--minus {options.minus} is a class to map itself; give another class")
     status, stems = 0, set()
@@ -117,14 +117,6 @@ def _boxes(explanation, chosen, minus, options):
             raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
                              "pixels; give its first and last column and row, counted from 0")
     return [explanation.box(c, minus=minus) for c in chosen]
-
-
-def _named(network, wanted):
-    """The indices of the classes asked for, each once."""
-    for name in wanted:
-        if Path(name).suffix and Path(name).is_file():
-            raise InputError(f"--class {name} is a file; give the photos before --class")
-    return list(dict.fromkeys(network.find_class(name) for name in wanted))
 
 
 def _free(stem, taken):

@@ -72,6 +72,14 @@ def writable_folder(name):
     return out
 
 
+def classes_of(network, wanted):
+    """The indices of the classes asked for, each once."""
+    for name in wanted:
+        if Path(name).suffix and Path(name).is_file():
+            raise InputError(f"--class {name} is a file; give the photos before --class")
+    return list(dict.fromkeys(network.find_class(name) for name in wanted))
+
+
 def load_options(options):
     """The keyword arguments of `load` that the options give."""
     changes = {name: getattr(options, name) for name in ("mean", "std", "size", "bgr") if getattr(options, name)}

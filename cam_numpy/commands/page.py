@@ -1,0 +1,52 @@
+"""`cam-numpy page`: one photo as a page on which every equation can be pointed at."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+from pathlib import Path
+
+from .options import add_model_options, classes_of, load_options, writable_folder
+
+EXAMPLES = """\
+examples:
+  cam-numpy page --open                              the portrait that matplotlib ships
+  cam-numpy page cat.jpg --class tabby               start with the class "tabby"
+  cam-numpy page cat.jpg --class tabby "Persian cat" and compare it with another
+"""
+
+
+def add_parser(commands):
+    page = commands.add_parser(
+        "page",
+        help="write an interactive page about a photo, to point at every number of the equations",
+        description="Write <stem>.cam.html: the photo, its map, and the paper's equations with their "
+        "numbers. The page opens from disk in any browser, offline.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    page.add_argument("photo", nargs="?", metavar="PHOTO", help="default: the portrait that matplotlib ships")
+    page.add_argument("--model", metavar="MODEL",
+                      help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
+    add_model_options(page)
+    page.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
+                      help="the class to show first, and one to compare it with, instead of the two best")
+    page.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    page.add_argument("--open", action="store_true", help="open the page in the browser")
+    page.set_defaults(command=_page)
+
+
+def _page(options):
+    from ..explanation import explain
+    from ..image.photo import portrait
+    from ..network.network import load
+
+    photo = Path(options.photo or portrait())
+    path = writable_folder(options.out) / f"{photo.stem}.cam.html"
+    network = load(options.model, **load_options(options))
+    explain(photo, network).page(path, *classes_of(network, options.classes or []))
+    print(f"wrote    {path}")
+    if options.open and not webbrowser.open(path.resolve().as_uri()):
+        print("cam-numpy: no browser could be started; open the page yourself", file=sys.stderr)
+    return 0
