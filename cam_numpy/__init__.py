@@ -81,6 +81,7 @@ _LATER = {
     "load": "network.network",
     "occlusion_map": "explanation",
     "open_dataset": "evaluation.datasets",
+    "try_presets": "network.inspection",
 }
 __all__ = [
     "bounding_box", "check_scores", "class_activation_map", "class_activation_maps", "class_scores",

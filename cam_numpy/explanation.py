@@ -14,6 +14,7 @@ from PIL import Image
 
 from .errors import InputError
 from .image.photo import portrait, read_photo
+from .image.preprocessing import PRESETS
 from .image.view import View
 from .network.classes import find_class, short_name
 from .network.network import Network, load
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 Photo: TypeAlias = str | Path | Image.Image | np.ndarray
 Class: TypeAlias = int | str
 Box: TypeAlias = tuple[int, int, int, int]
+
+
+SURE = 0.5  # P of the best class, below which a network is called unsure
+EVEN = 0.9  # of the largest possible entropy, above which P is called nearly uniform
 
 
 class ClassScore(NamedTuple):
@@ -130,6 +135,18 @@ class Explanation:
     @cached_property
     def F(self) -> np.ndarray:
         return _read_only(self.form.pool(self.f))
+
+    @property
+    def doubt(self) -> str | None:
+        """What to know before the maps are believed; None where the network is sure."""
+        best, C = self.top(1)[0], len(self.S)
+        if not self.sigmoid and _evenness(self.P) > EVEN:
+            advice = "; is the preprocessing right? Try each preset: " + ", ".join(PRESETS)
+            return (f"no class stands out: the best of {C}, {best.name}, has P = {best.P:.1%}"
+                    + (advice if any("preprocessing" in text for text in self.assumed) else ""))
+        if best.P < SURE:
+            return f"the network is unsure: its best class, {best.name}, has P = {best.P:.1%}"
+        return None
 
     @cached_property
     def P(self) -> np.ndarray:
@@ -315,7 +332,8 @@ class Explanation:
         return self.view.largest_box(self.M(c, minus), threshold, rule)
 
     def show(self, *classes: Class, minus: Class | None = None, top: int = 3, boxes: bool = False,
-             true_boxes: Sequence[Box] = (), colors: str | None = None) -> Figure:
+             true_boxes: Sequence[Box] = (), colors: str | None = None,
+             scale: float | None = None) -> Figure:
         """The figure of `cam-numpy explain`: the photo, and the maps of some classes on one scale.
 
         Parameters
@@ -331,6 +349,9 @@ class Explanation:
             Where the object is, to be drawn on every panel.
         colors : {"inferno", "jet", "diverging"}, optional
             By default "diverging" for differences, else "inferno".
+        scale : float, optional
+            Where the colours end, in score units: the same for several photos, so that an unsure
+            network's map is pale. By default the largest value of these maps.
 
         Returns
         -------
@@ -341,7 +362,8 @@ class Explanation:
 
         chosen = self.choose(classes, top, minus)
         found = [self.box(c, minus=minus) for c in chosen] if boxes else None
-        return draw(self, chosen, colors, found, true_boxes, None if minus is None else self.index(minus))
+        minus = None if minus is None else self.index(minus)
+        return draw(self, chosen, colors, found, true_boxes, minus, scale)
 
     def choose(self, classes: Sequence[Class] = (), top: int = 3, minus: Class | None = None) -> list[int]:
         """The indices of some classes, by default of the `top` best ones other than `minus`."""
@@ -390,6 +412,12 @@ def _refused() -> Iterator[None]:
         yield
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def _evenness(P):
+    """The entropy of P over that of a uniform P: 1 where all classes are alike, 0 where one is certain."""
+    # - sum_c P_c log P_c / log C
+    return float(-(P * np.log(np.maximum(P, 1e-30))).sum() / np.log(len(P)))
 
 
 def _read_only(array):

@@ -1,8 +1,13 @@
-"""Broken model files, thousands of them: `python -m tests.fuzz [COUNT] [SEED]`.
+"""Broken model files and random heads, thousands of them: `python -m tests.fuzz [COUNT] [SEED]`.
 
-Every file is a small good one with bytes changed, cut out, doubled or cut off.
-Each must load, or be refused by an InputError in one line, soon and in little
-memory. A traceback, a stall or a crash ends the run with the seed that made it.
+Every broken file is a small good one with bytes changed, cut out, doubled or cut off. Each must
+load, or be refused by an InputError in one line, soon and in little memory.
+
+Every head is made of random layers, pooled and written in random ways. Where it has a form that
+CAM explains, it must load, and its maps must add up to onnxruntime's own scores for other
+pictures; where it has none, it must be refused.
+
+A traceback, a stall, a crash or a wrong map ends the run with the seed that made it.
 """
 
 from __future__ import annotations
@@ -12,15 +17,18 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from cam_numpy import load
 from cam_numpy.errors import Assumed, InputError
 from cam_numpy.network import onnx_writer
+from cam_numpy.paper.forms import FORMS
 from tests import networks
-from tests.networks import BODY, GAP, GEMM
+from tests.networks import BODY, GAP, GEMM, K
 
 SECONDS = 10  # for one file; a good one takes some milliseconds
 
@@ -74,19 +82,155 @@ def attempt(path):
         return "refused"
 
 
+class RandomHead:
+    """A random head: its nodes, its arrays, and whether it has one of the forms that CAM explains."""
+
+    def __init__(self, rng):
+        self.rng, self.nodes, self.arrays, self.explained, self.made = rng, [], {}, True, 0
+        self.output = self.behind(self.scores())
+
+    def node(self, op, *inputs, **attributes):
+        self.made += 1
+        self.nodes.append((op, list(inputs), f"t{self.made}", attributes))
+        return f"t{self.made}"
+
+    def constant(self, values):
+        self.made += 1
+        self.arrays[f"a{self.made}"] = values
+        return f"a{self.made}"
+
+    def numpy_rng(self):
+        return np.random.default_rng(self.rng.randrange(1 << 30))
+
+    def normal(self, *shape):
+        return self.constant(self.numpy_rng().normal(size=shape).astype(np.float32))
+
+    def positive(self, *shape):
+        return self.constant(self.numpy_rng().uniform(0.5, 2, shape).astype(np.float32))
+
+    def scores(self):
+        classes = self.rng.randint(2, 9)
+        first = self.rng.choice(("pool", "pool", "pool", "conv", "flatten"))
+        if first == "conv":
+            return self.conv_first(classes)
+        if first == "flatten":
+            self.explained = False
+            return self.node("MatMul", self.node("Flatten", "f"), self.normal(K * 20, classes))
+        F, n = self.pooled(), K
+        for _ in range(self.rng.randint(0, 2)):
+            F, n = self.layer(F, n)
+        return self.node("Gemm", F, self.normal(n, classes), self.normal(classes))
+
+    def conv_first(self, classes):
+        maps = self.node("Conv", "f", self.normal(classes, K, 1, 1))
+        if self.rng.random() < 0.5:
+            maps = self.node("Add", maps, self.normal(classes, 1, 1))
+        if self.rng.random() < 0.5:
+            maps = self.node("BatchNormalization", maps, *(self.positive(classes) for _ in range(4)))
+        if self.rng.random() < 0.5:
+            maps = self.node("Relu", maps)
+        return self.node("Flatten", self.node("GlobalAveragePool", maps))
+
+    def pooled(self):
+        """F (N, K), in one of the ways to write it."""
+        how = self.rng.choice(("gap", "mean", "sum", "two means", "rows", "tokens", "max", "both", "cubes",
+                               "apart"))
+        if how == "mean":
+            return self.node("ReduceMean", "f", axes=[2, 3], keepdims=0)
+        if how == "sum":
+            total = self.node("ReduceSum", "f", self.constant(np.array([2, 3])), keepdims=0)
+            return self.node("Div", total, self.positive(1)) if self.rng.random() < 0.5 else total
+        if how == "two means":
+            rows = self.node("ReduceMean", "f", axes=[2], keepdims=0)
+            return self.node("ReduceMean", rows, axes=[2], keepdims=0)
+        if how in ("rows", "tokens"):
+            rows, axis = self.node("Reshape", "f", self.constant(np.array([0, 0, -1]))), 2
+            if how == "tokens":
+                rows, axis = self.node("Transpose", rows, perm=[0, 2, 1]), 1
+            return self.node("ReduceMean", rows, axes=[axis], keepdims=0)
+        strongest = self.node("Flatten", self.node("GlobalMaxPool", "f"))
+        if how == "max":
+            return strongest
+        f = "f"
+        if how == "cubes":
+            self.explained = False
+            f = self.node("Pow", "f", self.constant(np.array(3, np.float32)))
+        average = self.node("Flatten", self.node("GlobalAveragePool", f))
+        if how == "cubes":
+            return self.node("Pow", average, self.constant(np.array(1 / 3, np.float32)))
+        if how == "both":
+            return self.node("Add", average, strongest)
+        if how == "apart":
+            self.explained = False
+            both = self.node("Concat", average, strongest, axis=1)
+            return self.node("MatMul", both, self.normal(2 * K, K))
+        return average
+
+    def layer(self, F, n):
+        """One more layer behind n units: its output, and how many there are."""
+        how = self.rng.choice(("linear", "residual", "two", "by unit", "norm", "hidden", "length"))
+        m = self.rng.randint(4, 8)
+        if how == "linear":
+            return self.node("Gemm", F, self.normal(m, n), self.normal(m), transB=1, alpha=0.5), m
+        if how == "residual":
+            return self.node("Add", F, self.node("MatMul", F, self.normal(n, n))), n
+        if how == "two":
+            op = self.rng.choice(("Add", "Sub", "Sum", "Mean"))
+            return self.node(op, *(self.node("MatMul", F, self.normal(n, m)) for _ in range(2))), m
+        if how == "by unit":
+            return self.node(self.rng.choice(("Mul", "Add", "Sub", "Div")), F, self.positive(n)), n
+        if how == "norm":
+            return self.node("BatchNormalization", F, *(self.positive(n) for _ in range(4))), n
+        self.explained = False
+        if how == "hidden":
+            hidden = self.node("MatMul", F, self.normal(n, m))
+            return self.node(self.rng.choice(("Relu", "Tanh", "Sigmoid", "HardSwish", "Elu")), hidden), m
+        return self.node("LpNormalization", F, axis=1, p=2), n
+
+    def behind(self, S):
+        """The output: the scores, or something made of them."""
+        how = self.rng.choice(("scores", "scores", "softmax", "sigmoid", "times", "clip"))
+        if how == "scores":
+            return S
+        P = self.node("Sigmoid", S) if how == "sigmoid" else self.node("Softmax", S, axis=1)
+        if how == "times":
+            return self.node("Mul", P, self.positive(1))
+        return self.node("Clip", P) if how == "clip" else P
+
+
+def attempt_head(path, rng):
+    """The form of a random head, or "refused"; a wrong verdict or a wrong map goes through as an error."""
+    head = RandomHead(rng)
+    batch = rng.choice((None, 1, 2))
+    networks.save(path, BODY + head.nodes, head.arrays, (head.output,), None, (batch, 3, 16, 20), opset=14)
+    try:
+        network = load(path)
+    except InputError as refused:
+        if head.explained:
+            raise AssertionError(f"a head that CAM explains is refused: {refused}") from None
+        return "refused"
+    if not head.explained:
+        raise AssertionError(f"a head that CAM does not explain is accepted: {network}")
+    for _ in range(2):
+        x = np.random.default_rng(rng.randrange(1 << 30)).normal(size=(3, 16, 20)).astype(np.float32)
+        network.check_scores(*network.run(x))
+    return network.form.name
+
+
 def main(count, seed):
     onnx_writer.LARGE = 64  # bytes: of these small files, too, onnxruntime shall map some arrays
     warnings.simplefilter("ignore", Assumed)
     rng = random.Random(seed)
-    counts, slowest = {"loaded": 0, "refused": 0}, 0.0
+    counts, slowest = Counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         goods = list(originals(Path(folder)))
         path = Path(folder) / "fuzzed.onnx"
-        for i in range(count):
-            path.write_bytes(mutated(rng.choice(goods), rng))
+        for i in range(2 * count):
+            if i < count:
+                path.write_bytes(mutated(rng.choice(goods), rng))
             start = time.perf_counter()
             try:
-                counts[attempt(path)] += 1
+                counts["file " + attempt(path) if i < count else attempt_head(path, rng)] += 1
             except Exception:
                 kept = Path(tempfile.gettempdir()) / f"fuzzed-{seed}-{i}.onnx"
                 kept.write_bytes(path.read_bytes())
@@ -94,8 +238,9 @@ def main(count, seed):
                 raise
             slowest = max(slowest, time.perf_counter() - start)
             assert slowest < SECONDS, f"file {i} of seed {seed} took {slowest:.1f} s"
-    print(f"{count} files: {counts['loaded']} loaded, {counts['refused']} refused; "
-          f"slowest {slowest:.2f} s{peak()}")
+    heads = ", ".join(f"{counts[name]} {name}" for name in [*FORMS, "refused"])
+    print(f"{count} files: {counts['file loaded']} loaded, {counts['file refused']} refused; "
+          f"{count} heads: {heads}; slowest {slowest:.2f} s{peak()}")
 
 
 def peak():

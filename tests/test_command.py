@@ -93,7 +93,8 @@ def test_json_says_the_same(run, small, photo, tmp_path):
     record = json.loads(text)
     e = explain(photo, load(small))
     assert status == 0
-    assert list(record) == ["photo", "size", "model", "map", "units", "top", "identity", "files"]
+    assert list(record) == ["photo", "size", "model", "map", "units", "top", "identity",
+                            "assumed", "doubt", "files"]
     assert record["size"] == [60, 40] and record["map"] == [4, 6] and record["units"] == K
     assert record["photo"] == str(photo) and record["model"] == "small.onnx"
     assert [t["index"] for t in record["top"]] == e.ranking[:2].tolist()

@@ -20,7 +20,7 @@ REFUSED = {
     "vgg": "flattened into the linear layer",
     "mobilenetv3": "HardSwish",
     "convnext": "LayerNormalization",
-    "vit": "attention stands before the scores",
+    "vit": "a class token stands beside the places, and attention brings to it",
 }
 TORCH = {"rtol": 1e-4, "atol": 1e-4}  # float32 in torch and in onnxruntime
 

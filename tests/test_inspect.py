@@ -62,7 +62,7 @@ def test_an_approximate_network(inspect, tmp_path):
 
 def test_a_refused_network(inspect, tmp_path):
     nodes = BODY + [("Flatten", ["f"], "F"), ("Gemm", ["F", "big"], "S")]
-    extra = {"big": np.ones((K * 16, C), np.float32)}
+    extra = {"big": np.sin(np.arange(K * 16 * C, dtype=np.float32)).reshape(-1, C)}
     path = networks.save(tmp_path / "vgg.onnx", nodes, extra, x=(1, 3, 16, 16))
     status, text, noise = inspect(path, "--json")
     record = json.loads(text)

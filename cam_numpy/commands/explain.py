@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError, complain
-from .options import add_model_options, box, classes_of, count, load_options, writable_folder
+from .options import add_model_options, box, classes_of, count, load_options, positive, writable_folder
 
 EXAMPLES = """\
 examples:
@@ -49,6 +49,8 @@ def add_parser(commands):
     explain.add_argument("--colors", choices=("inferno", "jet", "diverging"),
                          help="the colour map: jet is the paper's, diverging shows negative evidence in blue "
                          "(default: inferno; diverging with --minus)")
+    explain.add_argument("--scale", type=positive, metavar="S",
+                         help="where the colours end, in units of S_c: the same for several photos")
     explain.add_argument("--boxes", action="store_true",
                          help="draw the box of each map: the largest component above 20 %% of its maximum")
     explain.add_argument("--true-box", type=box, action="append", default=[], metavar="X0,Y0,X1,Y1",
@@ -135,7 +137,7 @@ def _write_figure(explanation, chosen, minus, boxes, target, options):
 
     path = target.with_name(f"{target.name}.cam.png")
     with whole_file(path) as unfinished:
-        save(draw(explanation, chosen, options.colors, boxes, options.true_box, minus), unfinished)
+        save(draw(explanation, chosen, options.colors, boxes, options.true_box, minus, options.scale), unfinished)
     return path
 
 
@@ -145,7 +147,7 @@ def _write_overlays(explanation, chosen, minus, boxes, target, options):
     from ..show.figure import BOX, TRUE_BOX, default_colors, ground
 
     colors = options.colors or default_colors(minus)
-    scale, files = scale_of(explanation.M(chosen, minus), colors), []
+    scale, files = scale_of(explanation.M(chosen, minus), colors, options.scale), []
     for c, box in zip(chosen, boxes or [None] * len(explanation.classes), strict=False):
         which = f".{c}" if len(chosen) > 1 else ""
         path = target.with_name(f"{target.name}{which}.cam.png")

@@ -13,15 +13,26 @@ def add_parser(commands):
         description="Draw the way from f to the scores. Exit status: 0 where CAM applies, "
         "1 where it does not, 2 where the file cannot be read.",
     )
-    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy models` lists")
+    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy models` "
+                                                        "lists")
     add_model_options(inspect)
+    inspect.add_argument("--try", "--try-presets", dest="photo", metavar="PHOTO",
+                         help="show this photo to the network under every preset, side by side")
     inspect.add_argument("--json", action="store_true", help="print a JSON object instead")
     inspect.set_defaults(command=_inspect)
 
 
 def _inspect(options):
-    from ..network.inspection import inspect
+    from ..network.inspection import as_table, inspect, try_presets
 
-    inspection = inspect(options.model, **load_options(options))
-    print(json.dumps(inspection.as_dict()) if options.json else inspection)
+    given = load_options(options)
+    inspection = inspect(options.model, **given)
+    trials = []
+    if options.photo and inspection.verdict != "refused":
+        trials = try_presets(options.photo, options.model, **given)
+    if options.json:
+        more = {"trials": [trial._asdict() for trial in trials]} if trials else {}
+        print(json.dumps(inspection.as_dict() | more))
+    else:
+        print(inspection, *(["", as_table(trials)] if trials else []), sep="\n")
     return 1 if inspection.verdict == "refused" else 0

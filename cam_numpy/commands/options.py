@@ -16,7 +16,7 @@ def add_model_options(parser):
     group.add_argument("--output", metavar="NAME", help="which output holds the scores, where there are several")
     group.add_argument("--labels", metavar="FILE", help="a text file with the names of the classes, one per line")
     group.add_argument("--preprocessing", metavar="NAME",
-                       help="a preset: imagenet, caffe, zero-one, minus-one-one or efficientnet-lite")
+                       help="a preset: imagenet, caffe, zero-one, minus-one-one, efficientnet-lite or raw")
     group.add_argument("--mean", type=numbers, metavar="R,G,B", help="subtracted, from values between 0 and 1")
     group.add_argument("--std", type=numbers, metavar="R,G,B", help="divided by")
     group.add_argument("--size", type=count, metavar="N", help="side of the input, in pixels")
@@ -39,6 +39,17 @@ def count(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer; give 1 or more")
     return int(text)
+
+
+def positive(text):
+    """The type of an option that takes a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number; give one such as 20")
+    return value
 
 
 def box(text):

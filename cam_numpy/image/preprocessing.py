@@ -38,6 +38,8 @@ class Preprocessing:
         The network takes the channels as B G R.
     channels_first : bool
         The network takes (3, h, w), not (h, w, 3).
+    channels : {3, 1}
+        1: the network takes grey pictures; mean and std are then the averages of the three.
     """
 
     size: int | tuple
@@ -48,6 +50,7 @@ class Preprocessing:
     margin: float = 1.0
     bgr: bool = False
     channels_first: bool = True
+    channels: int = 3
 
     LONGEST = 8  # times the short side: a longer photo is squashed to that
     LARGEST = 4096  # pixels a side: the largest input
@@ -82,7 +85,8 @@ class Preprocessing:
                "squash": "the whole photo as"}
         size = f"{self.size}" if isinstance(self.size, int) else f"{self.size[0]} x {self.size[1]}"
         mean, std = (" ".join(f"{v:.3g}" for v in values) for values in (self.mean, self.std))
-        return f"{how[self.resize]} {size}; {'BGR' if self.bgr else 'RGB'}, mean {mean}, std {std}"
+        order = "grey" if self.channels == 1 else "BGR" if self.bgr else "RGB"
+        return f"{how[self.resize]} {size}; {order}, mean {mean}, std {std}"
 
     def view(self, photo):
         """What the network will see of a photo of size (width, height)."""
@@ -111,10 +115,13 @@ class Preprocessing:
         Returns
         -------
         x : (3, h, w) float32 array
+            (1, h, w) for a network that takes grey pictures.
         view : View
             Which part of the photo x shows.
         """
         view = self.view(photo.size)
+        if self.channels == 1:
+            photo = photo.convert("L").convert("RGB")
         small = photo.resize(view.input, Image.Resampling.BILINEAR, box=view.box)
         order = slice(None, None, -1 if self.bgr else 1)
         x = np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)[order], np.float32)
@@ -122,7 +129,7 @@ class Preprocessing:
         factor, shift = 1 / (255 * np.array(self.std)), np.array(self.mean) / self.std
         x *= factor[order, None, None].astype(np.float32)
         x -= shift[order, None, None].astype(np.float32)
-        return x, view
+        return x if self.channels == 3 else x.mean(axis=0, keepdims=True), view
 
 
 MOST = 64  # the largest fixed batch; the photo is all of its pictures
@@ -134,6 +141,7 @@ PRESETS = {
     "zero-one": Preprocessing(224, "crop", (0.0,) * 3, (1.0,) * 3, margin=_USUAL),
     "efficientnet-lite": Preprocessing(224, "crop", (127 / 255,) * 3, (128 / 255,) * 3, margin=_USUAL),
     "minus-one-one": Preprocessing(224, "crop", (0.5,) * 3, (0.5,) * 3, margin=_USUAL),
+    "raw": Preprocessing(224, "crop", (0.0,) * 3, (1 / 255,) * 3, margin=_USUAL),  # 0 .. 255, as they are
 }
 
 
@@ -144,7 +152,7 @@ def preset(name):
     return PRESETS[name]
 
 
-def for_input(shape, metadata, chosen, name):
+def for_input(shape, metadata, chosen, name, hint=None):
     """The preprocessing for a network's input.
 
     Parameters
@@ -157,6 +165,8 @@ def for_input(shape, metadata, chosen, name):
         What the caller says; it overrides the metadata. A dict changes some attributes.
     name : str
         The model's, for the messages.
+    hint : Preprocessing, optional
+        What else the file tells.
 
     Returns
     -------
@@ -170,19 +180,23 @@ def for_input(shape, metadata, chosen, name):
         The input is not a picture, or the metadata or the sizes contradict it.
     """
     assumed = []
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3]):
+    sides = shape[1:4:2]  # where the channels may be
+    if len(shape) != 4 or not {1, 3, None} & set(sides):
         raise InputError(f"{name} takes an input of shape {shape}; "
-                         "give a network that takes pictures of 3 channels")
+                         "give a network that takes pictures of 3 channels, or 1")
     if (shape[0] or 1) > MOST:
         raise InputError(f"{name} takes {shape[0]} pictures at once; "
                          f"give a network that takes at most {MOST}")
-    first = shape[1] == 3 or shape[3] != 3
+    channels = 3 if 3 in sides or 1 not in sides else 1
+    first = shape[1] == channels or shape[3] != channels
     fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
     changes = chosen if isinstance(chosen, dict) else {}
     if isinstance(chosen, (str, Preprocessing)):
         found = preset(chosen) if isinstance(chosen, str) else chosen
     elif "resize" in metadata:
         found = _described(metadata, name)
+    elif hint is not None:
+        found = hint
     else:
         found = PRESETS["imagenet"]
         if not {"mean", "std"} <= set(changes):
@@ -196,7 +210,7 @@ def for_input(shape, metadata, chosen, name):
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels only; leave --size out")
     if None not in fixed and found.resize != "fit":
         found = replace(found, size=fixed if fixed[0] != fixed[1] else fixed[0])
-    return replace(found, channels_first=first), assumed
+    return replace(found, channels_first=first, channels=channels), assumed
 
 
 def _described(metadata, name):

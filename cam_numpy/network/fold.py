@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import CamNotApplicable
-from .head import AFFINE, LINEAR
+from .head import AFFINE, LINEAR, QUANTISED
 
 
 def fold(head, constants, count_units):
-    """w and b of a network.
+    """w and b of a head that was read.
 
     Parameters
     ----------
@@ -26,9 +25,17 @@ def fold(head, constants, count_units):
 
     Raises
     ------
-    CamNotApplicable
-        A step is not linear in the activations.
+    ValueError
+        The chain cannot be read as linear layers; the head must be asked.
     """
+    with np.errstate(all="ignore"):
+        w, b = _folded(head, constants, count_units)
+    if not (np.isfinite(w).all() and np.isfinite(b).all()):
+        raise ValueError("w or b is not finite")
+    return w, b
+
+
+def _folded(head, constants, count_units):
     # S = w F + b; at the start S is F itself: w is the identity, b is 0
     w = b = None
     for node in head.chain:
@@ -46,28 +53,43 @@ def fold(head, constants, count_units):
             if w is None:
                 w, b = np.eye(count_units(), dtype=np.float32), np.float32(0)
             w, b = factor.reshape(-1, 1) * w, factor * b + a
-    if w is None:
-        w, b = np.eye(count_units(), dtype=np.float32), np.float32(0)
     b = np.broadcast_to(b, len(w))
     return np.array(w, np.float32, order="C"), np.array(b, np.float32)
 
 
 def _linear(node, values):
     """A (outputs, inputs) and a (outputs,) or 0: the layer takes x to A x + a."""
+    if node.op in QUANTISED:
+        values = _dequantised(node, values)
     first, second, *third = values
     a = third[0].reshape(-1) if third and third[0] is not None else 0
-    if node.op == "Conv":
-        if second.shape[2:] != (1, 1) or node.attributes.get("group", 1) != 1:
-            raise CamNotApplicable(f"{node} has filters of shape {second.shape} in {node.attributes.get('group', 1)} groups "
-                             "next to the pooling; CAM needs one number per unit and class, filters of 1 x 1")
+    if "Conv" in node.op:
+        plain = node.attributes.get("group", 1) == 1 and "activation" not in node.attributes
+        if second.shape[2:] != (1, 1) or not plain:
+            raise ValueError(f"{node} has filters of shape {second.shape}")
         return second[:, :, 0, 0], a
     weights_first = second is None  # A x rather than x A
     A = first if weights_first else second.T
-    if node.op == "Gemm":
+    if node.op in ("Gemm", "QGemm"):
         if node.attributes.get("transA" if weights_first else "transB"):
             A = A.T
         A, a = node.attributes.get("alpha", 1.0) * A, node.attributes.get("beta", 1.0) * a
     return A, a
+
+
+def _dequantised(node, values):
+    """The inputs of the same layer in floats: x, weights, bias.
+
+    An integer q stands for scale (q - zero). The inputs are x, its scale and zero, the weights,
+    their scale and zero, and in some order the bias and the scale and zero of what comes out.
+    """
+    _, x_scale, _, q, scale, zero, *rest = values
+    bias = {"QGemm": 0, "QLinearConv": 2}.get(node.op)
+    bias = rest[bias] if bias is not None and len(rest) > bias else None
+    by_row = node.op == "QLinearConv" or node.attributes.get("transB")  # rows are classes
+    shape = (-1,) + (1,) * (q.ndim - 1) if by_row else (1, -1)
+    weights = scale.reshape(shape) * (q.astype(np.float32) - zero.reshape(shape).astype(np.float32))
+    return None, weights, None if bias is None else bias * (x_scale * scale).reshape(-1)
 
 
 def _by_class(node, values):
@@ -80,11 +102,12 @@ def _by_class(node, values):
     first, second = values
     weights_first = second is None
     a = (first if weights_first else second).reshape(-1)
-    if node.op == "Div" and weights_first:
-        raise CamNotApplicable(f"{node} divides by the activations; the paper has one linear layer behind the pooling")
-    return {
-        "Add": (one, a),
-        "Sub": (-one, a) if weights_first else (one, -a),
-        "Mul": (a, zero),
-        "Div": (1 / a, zero),
-    }[node.op]
+    if node.op == "Add":
+        return one, a
+    if node.op == "Sub":
+        return (-one, a) if weights_first else (one, -a)
+    if node.op == "Mul":
+        return a, zero
+    if weights_first:
+        raise ValueError(f"{node} divides by the activations")
+    return 1 / a, zero

@@ -1,33 +1,61 @@
-"""Find f, w and b in a network's graph: by its structure, never by names.
+"""Find the scores S and the activations f in a network's graph, and read what lies between.
 
 Eq. 2 is exact when the scores are an affine function of the pooled activations,
 
     f -> global average pooling -> F -> one affine map -> S (-> softmax -> P)
 
-so we walk back from the output to the pooling. What enters the pooling is f:
-there is no layer to choose. All that lies between folds into one w and one b
-(`fold.py`). Two more forms have the linear map in front of the pooling, as a
-1x1 convolution, and one takes the maximum instead of the average (`cam_numpy.paper.forms`).
+Most networks say so in their graph: `read_head` walks back from the scores to the pooling, and
+what enters the pooling is f: there is no layer to choose. All that lies between folds into one w
+and one b (`fold.py`). Two more forms have the linear map in front of the pooling, as a 1x1
+convolution, and one takes the maximum instead of the average (`cam_numpy.paper.forms`).
+
+The names of operators serve speed, and the words of a refusal. A head that cannot be read is
+asked (`ask.py`), and its answers decide.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from ..errors import CamNotApplicable, InputError
+from ..errors import InputError
 from ..paper.forms import GAP, GMP, NIN, SQUEEZENET, Form
 from .onnx_reader import Node
 
 PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
-# a Gather behind the pooling is how exporters write x[:, :, 0, 0] and some flattenings; one
-# that does mix the units is found out by the check of the scores
-RESHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose", "Gather"}
-LINEAR = {"Gemm", "MatMul", "Conv"}
+CHOOSING = {"ArgMax", "TopK", "ZipMap", "ArrayFeatureExtractor"}  # the best classes, or their names
+QUANTISING = {"QuantizeLinear", "DequantizeLinear"}
+RESHAPING = QUANTISING | {
+    "Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Transpose",
+}
+QUANTISED = {"QGemm", "QLinearMatMul", "QLinearConv"}  # linear layers of 8-bit integers
+LINEAR = {"Gemm", "MatMul", "Conv"} | QUANTISED
 AFFINE = LINEAR | {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
-AVERAGE = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
+AVERAGE = {"GlobalAveragePool", "ReduceMean", "AveragePool", "QLinearGlobalAveragePool", "QLinearAveragePool"}
 MAXIMUM = {"GlobalMaxPool", "ReduceMax", "MaxPool"}
 POOLING = AVERAGE | MAXIMUM
-GLOBAL = POOLING - {"AveragePool", "MaxPool"}
+EIGHT_BITS, SIXTEEN_BITS = {2, 3, 21, 22}, {10, 16}  # TensorProto.DataType of weights: int8 ..., float16 ...
+
+
+class Scores(NamedTuple):
+    """Where a network's scores are.
+
+    Attributes
+    ----------
+    S : str
+        The tensor, before any softmax.
+    sigmoid : bool
+        P_c = 1 / (1 + exp(-S_c)) for each class by itself, instead of a softmax.
+    probabilities : bool
+        A softmax or a sigmoid follows: S surely are the scores of classes.
+    output : str
+        The graph's output that they lead to.
+    """
+
+    S: str
+    sigmoid: bool
+    probabilities: bool
+    output: str
 
 
 @dataclass
@@ -47,10 +75,15 @@ class Head:
         What lies between f and S, in the order of computation.
     constants : list of str
         The tensors of weights that the chain reads.
-    channels_last : bool
-        f is (N, H, W, K) rather than (N, K, H, W).
+    axes : str
+        The order of f's axes after the batch: "KHW", "HWK", or, where the places are tokens in a
+        row, "KL", "LK".
+    quantised : tuple of str
+        The tensors of scale and zero point, where f holds integers q: f = scale (q - zero).
     sigmoid : bool
         P_c = 1 / (1 + exp(-S_c)) for each class by itself, instead of a softmax.
+    asked : bool
+        w and b are the head's own answers (`ask.py`), not read in the graph.
     """
 
     form: Form
@@ -59,12 +92,19 @@ class Head:
     output: str
     chain: list[Node]
     constants: list[str] = field(default_factory=list)
-    channels_last: bool = False
+    axes: str = "KHW"
+    quantised: tuple = ()
     sigmoid: bool = False
+    asked: bool = False
+
+    @property
+    def channels_last(self):
+        """Whether f is (N, H, W, K) rather than (N, K, H, W)."""
+        return self.axes.endswith("K")
 
 
-def find_head(graph, name="the model", output=None):
-    """Find the way from f to the scores.
+def find_scores(graph, name="the model", output=None):
+    """Where the scores are, for each output of a graph.
 
     Parameters
     ----------
@@ -72,60 +112,93 @@ def find_head(graph, name="the model", output=None):
     name : str
         The model's, for the messages.
     output : str, optional
-        The output of the graph that holds the scores; by default the only one
-        to which CAM applies.
+        The output to look at; by default all.
 
     Returns
     -------
-    head : Head
+    found : list of Scores
+        Each S once.
 
     Raises
     ------
-    CamNotApplicable
-        CAM does not apply to this network; the message names the node in the way.
     InputError
-        There is no such output, or several outputs are classifiers.
+        There is no such output.
     """
     if output is not None and output not in graph.outputs:
         raise InputError(f"{name} has no output {output!r}; it has {', '.join(graph.outputs)}")
-    heads, refusals = {}, []
+    found = {}
     for candidate in graph.outputs if output is None else [output]:
-        try:
-            head = _walk(graph, candidate)
-            heads.setdefault(head.S, head)
-        except CamNotApplicable as refusal:
-            refusals.append(refusal)
-    trained = {S: head for S, head in heads.items() if head.constants}  # F itself may be an output too
-    heads = trained or heads
-    if len(heads) > 1:
-        found = ", ".join(head.output for head in heads.values())
-        raise InputError(f"{name} has several outputs that are classifiers ({found}); choose one with --output")
-    if heads:
-        return next(iter(heads.values()))
-    raise CamNotApplicable(refusals[0].reason if refusals else "it has no outputs; give a classifier", name)
+        scores = _scores_behind(graph, candidate)
+        if scores.S not in found or scores.probabilities:
+            found[scores.S] = scores
+    return list(found.values())
 
 
-def _walk(graph, output):
-    """Walk back from one output to the pooling, and to f."""
-    S, sigmoid = _before_probabilities(graph, output)
-    head, tensor = Head(GAP, "", S, output, [], sigmoid=sigmoid), S
+def _scores_behind(graph, output):
+    """The scores that an output shows: as they are, as probabilities, or the best of them."""
+    found, tensor = Scores(output, False, False, output), output
     for _ in _steps(graph):
         node = graph.makers.get(tensor)
-        if node is None or node.op not in RESHAPING | AFFINE | POOLING:
-            raise _refusal(graph, node, tensor, head.chain)
+        if node is None or node.op not in PROBABILITIES | CHOOSING | RESHAPING | {"Clip", "Mul", "Div"}:
+            break
         data = [t for t in node.inputs if t and t not in graph.constants]
-        if node.op in POOLING | RESHAPING:
+        if node.op in RESHAPING | {"TopK"}:  # Reshape and TopK have inputs that are no activations
+            data = node.inputs[:1]
+        if len(data) != 1:
+            break
+        tensor = data[0]
+        if node.op in PROBABILITIES:
+            found = Scores(tensor, node.op == "Sigmoid", True, output)
+        elif node.op in CHOOSING and not found.probabilities:
+            found = found._replace(S=tensor)
+    return found
+
+
+def read_head(graph, scores):
+    """Walk back from the scores to the pooling, and to f.
+
+    Parameters
+    ----------
+    graph : Graph
+    scores : Scores
+
+    Returns
+    -------
+    head : Head or None
+        None where the graph cannot be read in this way.
+    """
+    head, tensor = Head(GAP, "", scores.S, scores.output, [], sigmoid=scores.sigmoid), scores.S
+    for _ in _steps(graph):
+        node = graph.makers.get(tensor)
+        if node is None or node.op not in RESHAPING | AFFINE | POOLING | {"Gather"}:
+            return None
+        data = [t for t in node.inputs if t and t not in graph.constants]
+        if node.op not in AFFINE:
             data = node.inputs[:1]
         if len(data) != 1 or data[0] not in _data_inputs(node):
-            raise _refusal(graph, node, tensor, head.chain)
+            return None
         head.chain.insert(0, node)
         if node.op in AFFINE:
             head.constants += [t for t in node.inputs if t and t != data[0]]
         tensor = data[0]
         if node.op in POOLING:
-            head.f, head.channels_last = tensor, _pools_channels_last(graph, node)
-            return replace(head, form=GMP) if node.op in MAXIMUM else _linear_before_pooling(graph, head)
-    raise _refusal(graph, None, S, head.chain)
+            return _from_pooling(graph, head, node)
+    return None
+
+
+def _from_pooling(graph, head, pooling):
+    """The head whose pooling was found, or None."""
+    axes = _pooled_axes(graph, pooling)
+    if axes not in ([2, 3], [1, 2]) or pooling.attributes.get("ceil_mode"):
+        return None
+    head = replace(head, f=pooling.inputs[0], axes="HWK" if axes == [1, 2] else "KHW")
+    if pooling.op.startswith("QLinear"):
+        head = replace(head, quantised=tuple(pooling.inputs[1:3]))
+        if head.quantised[0] not in graph.constants or pooling.attributes.get("channels_last"):
+            return None
+    if any(node.op in LINEAR for node in head.chain):
+        return replace(head, form=GMP) if pooling.op in MAXIMUM else head
+    return None if pooling.op in MAXIMUM else _linear_before_pooling(graph, head)
 
 
 def _steps(graph):
@@ -134,21 +207,10 @@ def _steps(graph):
 
 
 def _data_inputs(node):
-    """The inputs through which activations may come; a Conv's others are filters and bias."""
-    return node.inputs[:1] if node.op == "Conv" else node.inputs[:2]
-
-
-def _before_probabilities(graph, output):
-    """The tensor of scores behind an output, and whether a sigmoid follows it."""
-    S, sigmoid, tensor = output, False, output
-    for _ in _steps(graph):
-        node = graph.makers.get(tensor)
-        if node is None or node.op not in PROBABILITIES | RESHAPING:
-            break
-        tensor = node.inputs[0]
-        if node.op in PROBABILITIES:
-            S, sigmoid = tensor, node.op == "Sigmoid"
-    return S, sigmoid
+    """The inputs through which activations may come; the others of a Conv are filters and bias."""
+    if node.op == "QLinearMatMul":
+        return node.inputs[:1]
+    return node.inputs[:1] if "Conv" in node.op or node.op == "QGemm" else node.inputs[:2]
 
 
 def _pooled_axes(graph, node):
@@ -161,73 +223,96 @@ def _pooled_axes(graph, node):
     return sorted(axis % 4 for axis in axes or [])
 
 
-def _pools_channels_last(graph, node):
-    """Whether a pooling takes (N, H, W, K); a refusal where it takes other axes."""
-    axes = _pooled_axes(graph, node)
-    if axes not in ([2, 3], [1, 2]):
-        raise CamNotApplicable(f"{node} pools over the axes {axes}, not over height and width; "
-                         "the paper pools over all places of the last conv layer")
-    return axes == [1, 2]
-
-
 def _linear_before_pooling(graph, head):
     """The form with the linear map in front of the pooling, where nothing mixes units behind it."""
-    if any(node.op in AFFINE for node in head.chain):
-        return head
+    if any(node.op in AFFINE for node in head.chain) or head.axes != "KHW":
+        return None
     between, tensor = [], head.f
     for _ in _steps(graph):
         node = graph.makers.get(tensor)
-        if node is None or node.op not in {"Relu", "Identity", "Dropout", "Conv"}:
-            break
+        if node is None or node.op not in {"Relu", "Identity", "Dropout", "Conv", "QLinearConv"} | QUANTISING:
+            return None
         between.insert(0, node)
         tensor = node.inputs[0]
-        if node.op == "Conv":
+        if "Conv" in node.op:
             break
     if not between or not _is_1x1(graph, between[0]):
-        return head  # the pooled units themselves are the scores
+        return None
     rectified = any(node.op == "Relu" for node in between)
     conv = between[0]
     return replace(
         head, form=SQUEEZENET if rectified else NIN, f=conv.inputs[0], chain=between + head.chain,
         constants=[t for t in conv.inputs[1:] if t],
+        quantised=tuple(conv.inputs[1:3]) if conv.op == "QLinearConv" else (),
     )
 
 
 def _is_1x1(graph, node):
-    if node.op != "Conv" or node.attributes.get("group", 1) != 1 or node.inputs[1] not in graph.constants:
+    weights = node.inputs[3 if node.op == "QLinearConv" else 1]
+    if "Conv" not in node.op or node.attributes.get("group", 1) != 1 or weights not in graph.constants:
         return False
-    kernel = node.attributes.get("kernel_shape") or list(graph.initializers.get(node.inputs[1], ())[2:])
-    return kernel == [1, 1] and set(node.attributes.get("strides", [1])) == {1}
+    kernel = node.attributes.get("kernel_shape") or list(graph.initializers.get(weights, ())[2:])
+    strides = set(node.attributes.get("strides", [1]))
+    return kernel == [1, 1] and strides == {1} and "activation" not in node.attributes
 
 
-def _refusal(graph, node, tensor, chain):
-    """Say which node is in the way, and what the paper would do about it."""
-    ancestors = _ancestors(graph, tensor)
-    pooling = next((n for n in ancestors if n.op in GLOBAL and _pooled_axes(graph, n) in ([2, 3], [1, 2])), None)
-    flatten = next((n for n in [*ancestors, *reversed(chain)] if n.op in {"Flatten", "Reshape"}), None)
-    if any(n.op in {"Softmax", "Attention", "MultiHeadAttention"} for n in ancestors):
-        return CamNotApplicable(f"attention stands before the scores (on the way back at {node}), not an average over "
-                          "places; the paper has a last conv layer, global average pooling and one linear layer")
-    if pooling is not None:
-        return CamNotApplicable(f"{node} stands between the pooling ({pooling}) and the scores, so they are not "
-                          "linear in F; the paper has one linear layer right behind the pooling, and trains it")
-    if flatten is not None and any(n.op in LINEAR for n in chain):
-        return CamNotApplicable(f"the last activations are flattened into the linear layer ({flatten}) without pooling, "
-                          "so a unit has no single weight per class; the paper takes the fully connected layers "
-                          "away, puts a conv layer, global average pooling and one linear layer there, and trains")
-    where = f"{node} is neither linear nor a pooling" if node is not None else f"the way back ends at {tensor}"
-    return CamNotApplicable(f"no global average pooling leads to the output ({where}); the paper needs a classifier: "
-                      "a last conv layer, global average pooling and one linear layer")
+def dominators(graph, S):
+    """The tensors that every path from the input to S goes through.
 
+    Parameters
+    ----------
+    graph : Graph
+    S : str
 
-def _ancestors(graph, tensor, most=60):
-    """The nodes before a tensor, nearest first, not beyond convolutions."""
-    found, waiting = [], [tensor]
-    while waiting and len(found) < most:
-        node = graph.makers.get(waiting.pop(0))
-        if node is None or any(node is other for other in found):
+    Returns
+    -------
+    tensors : list of str
+        The nearest to S first.
+    """
+    # walking back through the nodes, `open` holds what must still be computed, or be given; where
+    # it is a single tensor, that tensor alone decides S
+    open, found = {S}, []
+    for node in reversed(graph.nodes):
+        if open.isdisjoint(node.outputs):
             continue
-        found.append(node)
-        if node.op != "Conv":
-            waiting += [t for t in node.inputs if t and t not in graph.constants]
+        open -= set(node.outputs)
+        open |= {t for t in node.inputs if t and t not in graph.constants and t not in graph.sizes}
+        if len(open) == 1 and (tensor := next(iter(open))) not in graph.inputs:
+            found.append(tensor)
     return found
+
+
+def between(graph, f, S):
+    """The nodes that lead from f to S, and the tensors of which they ask the size alone.
+
+    Parameters
+    ----------
+    graph : Graph
+    f, S : str
+
+    Returns
+    -------
+    nodes : list of Node
+        In the order of computation.
+    sized : list of str
+    """
+    needed, nodes, measured = {S}, [], []
+    for node in reversed(graph.nodes):
+        if f in node.outputs or needed.isdisjoint(node.outputs):
+            continue
+        nodes.insert(0, node)
+        inputs = [t for t in node.inputs if t and t not in graph.constants]
+        if node.op in {"Shape", "Size"}:
+            measured += inputs
+        else:
+            needed.update(inputs)
+    made = {f, *(t for node in nodes for t in node.outputs)}
+    return nodes, sorted(set(measured) - made)
+
+
+def bits(graph, nodes):
+    """The precision of some nodes, by the types of their weights: 24 (float32), 11 (float16) or 8."""
+    kinds = {graph.kinds.get(t) for node in nodes for t in node.inputs}
+    if kinds & EIGHT_BITS:
+        return 8
+    return 11 if kinds & SIXTEEN_BITS else 24

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import CamNotApplicable
-from .network import load
+from ..image.photo import read_photo
+from ..image.preprocessing import PRESETS
+from ..paper.cam import softmax
+from .classes import short_name
+from .head import LINEAR, find_scores, read_head
+from .network import MissingWeights, load, resolve
+from .onnx_reader import read_graph
+from .session import mapped
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,15 @@ def inspect(model=None, **options):
     except CamNotApplicable as refusal:
         drawing = f"{refusal.model}: refused\n\n{_wrapped(refusal.reason)}"
         return Inspection("refused", reason=refusal.reason, drawing=drawing)
+    except MissingWeights as missing:
+        return _by_graph(model, options.get("output"), missing)
     head, shown = network.head, network.preprocessing.view((100, 100)).input
-    linear = [node for node in head.chain if node.op in ("Gemm", "MatMul", "Conv")]
-    names = [[t for t in node.inputs if t in head.constants] for node in linear]
+    linear = [node for node in head.chain if node.op in LINEAR]
+    names = [found for node in linear if (found := [t for t in node.inputs if t in head.constants])]
     reason = f"{network.form.identity} holds for all {len(S)} classes; largest error {error:.1e}."
+    if network.form.bits < 24:
+        reason = (f"{network.form.identity} holds for all {len(S)} classes as far as {network.form.bits} "
+                  f"bits allow; largest error {error:.1e}, {error / abs(S).max():.1%} of the largest score.")
     return Inspection(
         verdict=network.form.verdict,
         form=network.form.name,
@@ -98,17 +111,83 @@ def inspect(model=None, **options):
         bias=names[0][1] if names and len(names[0]) > 1 else None,
         units=f.shape[0],
         classes=len(S),
-        input={"name": network.input_name, "size": list(shown), "preprocessing": network.preprocessing.describe()},
+        input={"name": network.input_name, "size": list(shown),
+               "preprocessing": network.preprocessing.describe()},
         drawing=_drawing(network, f, S, shown, reason),
     )
 
 
+class Trial(NamedTuple):
+    """What a network says of a photo that was prepared in one way: its best class."""
+
+    preprocessing: str
+    index: int
+    name: str
+    P: float
+
+
+def try_presets(photo, model=None, **options):
+    """Show a photo to a network under every preset: the right one often stands out by its P.
+
+    Parameters
+    ----------
+    photo : path, PIL.Image.Image, or (h, w, 3) uint8 array
+    model : path or str
+        See `load`.
+    **options
+        Those of `load`, without the preprocessing.
+
+    Returns
+    -------
+    trials : list of (preprocessing, index, name, P)
+        The first with the preprocessing that `load` takes by itself ("default"), then one for
+        each preset, in the order of `cam_numpy.image.preprocessing.PRESETS`.
+
+    Raises
+    ------
+    InputError
+        The network or the photo cannot be read.
+    """
+    options.pop("preprocessing", None)
+    photo, found = read_photo(photo), []
+    for name in ("default", *PRESETS):
+        network = load(model, preprocessing=None if name == "default" else name, **options)
+        S = network.see(photo).S
+        P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)
+        c = int(S.argmax())
+        found.append(Trial(name, c, short_name(network.classes[c]), float(P[c])))
+    return found
+
+
+def as_table(trials):
+    """The trials side by side, for a terminal."""
+    rows = [f"{one.preprocessing:<19} {one.P:>7.1%}  {one.name}" for one in trials]
+    return "\n".join([f"{'preprocessing':<19} {'P':>7}  best class", *rows])
+
+
 def _try(network):
-    """The error of the identity on one noisy picture, whose f and S are returned as well."""
-    width, height = network.preprocessing.view((100, 100)).input
-    x = np.random.default_rng(0).normal(size=(3, height, width)).astype(np.float32)
-    f, S = network.run(x)
+    """The error of the identity on one made-up picture, whose f and S are returned as well."""
+    f, S = network.run(network.noise())
     return network.check_scores(f, S), f, S
+
+
+def _by_graph(model, output, missing):
+    """The verdict on a network whose weights are not there, as far as its graph tells."""
+    path, _, _ = resolve(model)
+    graph = read_graph(mapped(path), path.name)
+    heads = [head for scores in find_scores(graph, path.name, output) if (head := read_head(graph, scores))]
+    if len(heads) != 1:
+        raise missing
+    (head,) = heads
+    linear = next(node for node in head.chain if node.op in LINEAR)
+    names = [t for t in linear.inputs if t in head.constants]
+    shape = graph.initializers.get(names[0], ())
+    by_row = "Conv" in linear.op or linear.attributes.get("transB")
+    C, K = shape[:2] if by_row else shape[1::-1] if len(shape) == 2 else (None, None)
+    reason = f"{head.form.identity}, by the graph alone: nothing was computed, for {missing}."
+    return Inspection(head.form.verdict, head.form.name, reason, head.f, names[0],
+                      names[1] if len(names) > 1 else None, K, C, drawing="\n".join([
+                          f"{path.name}: {head.form.verdict} ({head.form.name})", "", _wrapped(reason)]))
 
 
 def _drawing(network, f, S, shown, reason):
@@ -118,7 +197,7 @@ def _drawing(network, f, S, shown, reason):
     lines = [
         f"{network.name}: {network.form.verdict} ({network.form.name})",
         "",
-        f"    x  {network.input_name}  (3, {shown[1]}, {shown[0]})",
+        f"    x  {network.input_name}  ({network.preprocessing.channels}, {shown[1]}, {shown[0]})",
         "    |      " + network.preprocessing.describe(),
         "    ...    the body",
         f"    f  {network.head.f}  (K, H, W) = ({K}, {H}, {W}), {stride}",

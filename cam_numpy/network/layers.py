@@ -14,19 +14,10 @@ import numpy as np
 
 from ..errors import Assumed, CamNotApplicable, InputError
 from .geometry import POINTWISE, Lost, Place, trace
-from .network import (
-    Network,
-    load,
-    mapped,
-    open_session,
-    resolve,
-    run_session,
-    stamp_of,
-    unchanged,
-    understand_input,
-)
+from .network import Network, load, resolve
 from .onnx_reader import read_graph
 from .onnx_writer import slim
+from .session import mapped, open_session, run_session, stamp_of, unchanged, understand_input
 
 ACTIVATIONS = {
     "Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu",
@@ -120,7 +111,8 @@ class Body:
     def _placed(self):
         """Each layer with its place, as a run on an empty picture shows them."""
         width, height = self.preprocessing.view((100, 100)).input
-        arrays = dict(zip(self._inside, self._run(np.zeros((3, height, width), np.float32), self._inside)))
+        x = np.zeros((self.preprocessing.channels, height, width), np.float32)
+        arrays = dict(zip(self._inside, self._run(x, self._inside)))
         shapes = {tensor: array.shape for tensor, array in arrays.items()}
         axes = (2, 3) if self.preprocessing.channels_first else (1, 2)
         states = trace(self._graph, self._nodes, self._input.name, axes, shapes)

@@ -1,8 +1,7 @@
-"""The one door to onnxruntime: a network that shows f, w, b and its own scores."""
+"""A network that shows f, w, b and its own scores."""
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -14,21 +13,20 @@ import numpy as np
 
 from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
-from ..image.preprocessing import View, for_input, preset
-from ..input import unreadable
+from ..image.preprocessing import View, preset
+from ..paper.forms import NIN, SQUEEZENET
+from . import hints
+from .ask import explain
 from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
 from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
-from .head import POOLING, find_head
+from .head import POOLING, between, bits, find_scores, read_head
 from .onnx_reader import read_graph
 from .onnx_writer import part, slim
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
-import onnxruntime  # noqa: E402 - see the line above
+from .search import Cut, Found, Tensor, candidates, search, units_first, unrolled
+from .session import fed, mapped, open_session, run_session, stamp_of, unchanged, understand_input
 
 SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
-THREADS = 4  # more do not help a small network, and leave a laptop usable
-DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 def load(model=None, *, output=None, preprocessing=None, labels=None, threads=None):
@@ -110,7 +108,8 @@ def _find(model):
                          f'cam-numpy fetch {public.name}, or cam_numpy.fetch("{public.name}")')
     path = local_path(public)
     if model_in(path) is None:
-        raise InputError(f"{path} is damaged: it is not the file that was published; delete it and fetch it again")
+        raise InputError(f"{path} is damaged: it is not the file that was published; delete it and fetch it "
+                         "again")
     return path, public
 
 
@@ -179,63 +178,155 @@ class Network:
     def __init__(self, path, output=None, preprocessing=None, labels=None, threads=None):
         self.path = Path(path)
         self.name = self.path.name
+        self._threads = threads
         data = mapped(self.path)
         self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
         self._stamp = stamp_of(self._file)
         graph = read_graph(data, self.name)
+        self._source = (data, graph, self.path)
+        _check_files(graph, self.path)
         self.metadata = graph.metadata
-        self.head = find_head(graph, self.name, output)
-        self.form, self.sigmoid = self.head.form, self.head.sigmoid
-        added = sorted({self.head.f, self.head.S} - set(graph.outputs))
-        self._threads = threads
-        self._session = open_session(slim(data, self._file.name, added), self.path, threads)
-        self._input, self.preprocessing, self.assumed = understand_input(
-            self._session, self.metadata, preprocessing, self.name)
-        self.w, self.b, self.binary = self._read_classifier(data, graph)
-        self.classes, self.wnids, self.named = self._name_classes(labels)
+        self._names = hints.names(graph) if labels is None else read_labels(labels)
+        scores = find_scores(graph, self.name, output)
+        found = self._read_head(scores, preprocessing) or self._ask_head(scores, preprocessing)
+        self.head, self.form, self.sigmoid = found.head, found.head.form, found.head.sigmoid
+        if output is None and len(scores) > 1:
+            self.assumed.append(f"of its outputs ({', '.join(graph.outputs)}), {self.head.output} is taken "
+                                "for the scores (to change this: output)")
+        self.w, self.b, self.binary = _two_classes(found.w, found.b)
+        self.classes, self.wnids, self.named = self._name_classes()
+        del self._source  # the file's bytes
 
     def __repr__(self):
         C, K = self.w.shape
-        return f"<Network {self.name}: {K} units, {C} classes, {self.form.verdict} ({self.form.name})>"
+        assumed = "; assumed: preprocessing" if self.assumes_preprocessing else ""
+        form = f"{self.form.verdict} ({self.form.name})"
+        return f"<Network {self.name}: {K} units, {C} classes, {form}{assumed}>"
 
-    def _read_classifier(self, data, graph):
-        """w (C, K), b (C,), and whether there is a single score."""
-        constants = []
-        if self.head.constants:
-            session = open_session(part(data, graph, self.head.constants), self.path, threads=1)
-            constants = session.run(self.head.constants, {})
+    @property
+    def assumes_preprocessing(self):
+        """Whether neither the file nor the caller says how photos are to be prepared."""
+        return any("preprocessing" in text for text in self.assumed)
+
+    def _open(self, tensors, chosen):
+        """Open the session, with inner tensors as outputs."""
+        data, graph, path = self._source
+        inner = sorted(set(tensors) - set(graph.outputs) - set(graph.inputs))
+        self._session = open_session(slim(data, self._file.name, inner), path, self._threads)
+        self._input, self.preprocessing, self.assumed = understand_input(
+            self._session, self.metadata, chosen, self.name, hints.preprocessing(self._source, self._session))
+
+    def _read_head(self, scores, chosen):
+        """The head as the graph says it, with w and b; None where it must be asked."""
+        heads = [head for one in scores if (head := read_head(self._source[1], one))]
+        if len(heads) > 1:
+            raise _several(heads, self.name)
+        if not heads:
+            return None
+        (head,) = heads
+        self.head = head
+        data, graph, path = self._source
+        precision = bits(graph, head.chain)
+        self._open([head.f, head.S, *(between(graph, head.f, head.S)[1] if precision < 24 else [])], chosen)
+        wanted = [*head.constants, *head.quantised]
+        constants = dict(zip(wanted, open_session(part(data, graph, wanted), path, threads=1).run(wanted, {}),
+                             strict=True))
+        self._numbers = tuple(np.float32(constants[t]).item() for t in head.quantised) or None
         try:
-            w, b = fold(self.head, dict(zip(self.head.constants, constants, strict=True)), self._units)
-        except CamNotApplicable as refusal:
-            raise CamNotApplicable(refusal.reason, self.name) from None
-        binary = len(b) == 1
-        if self._units() != w.shape[1]:
-            K = len(self._seen_nothing())  # a more exact reason may come up there
-            raise CamNotApplicable(f"{K} units do not fit a linear layer of {w.shape[1]} inputs, so the "
-                                   "activations are flattened, not pooled; the paper puts global average pooling there",
-                                   self.name)
-        if binary:
-            w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
-        w.flags.writeable = b.flags.writeable = False
-        return w, b, binary
+            w, b = fold(head, constants, self._units)
+            if w.shape[1] != self._units() or not self._pools_all(head):
+                return None
+            if self._size() == [1, 1]:
+                raise self._one_cell(w.shape[1], self.preprocessing.view((100, 100)).input)
+            if any(node.op == "Gather" for node in head.chain):  # it may have mixed the units
+                f, S = self._fetch(self.noise())
+                head.form.check(f, w, b, S)
+        except OneCell:
+            raise
+        except (ValueError, IndexError, TypeError):
+            return None
+        return Found(head, w, b) if precision == 24 or self._rounds(head, w, b, precision) else None
+
+    def _rounds(self, head, w, b, precision):
+        """Whether w and b explain the scores of a head of few bits; its form then says so."""
+        tensors = [head.f, head.S, *between(self._source[1], head.f, head.S)[1]]
+        cut = Cut(self._source, head.f, head.S, self._seen(tensors), head.axes, self._numbers)
+        # where integers are cut off at zero, no ReLU is written
+        forms = (NIN, SQUEEZENET) if head.form in (NIN, SQUEEZENET) else (head.form,)
+        head.form = explain(cut.scores, self._fetch(self.noise())[0], w, b, precision, forms).form
+        return head.form is not None
+
+    def _ask_head(self, scores, chosen):
+        """The head as it answers when it is asked."""
+        graph = self._source[1]
+        tensors = {one.S for one in scores}
+        for one in scores:
+            tensors.update(*candidates(graph, one))
+        self._open(tensors, chosen)
+        made = {t for t in tensors if t in graph.makers or t in graph.inputs}
+        seen, (width, height) = self._seen(made), self.preprocessing.view((100, 100)).input
+        C = None if self._names[0] is None else len(self._names[0])
+        answers, refusals = [], []
+        for one in scores:
+            try:
+                answers.append(search(self._source, one, seen, (width, height), C))
+            except CamNotApplicable as refused:
+                refusals.append(refused)
+        if len(answers) > 1:
+            raise _several([found.head for found in answers], self.name)
+        if not answers:
+            nothing = CamNotApplicable("it has no outputs; give a classifier", self.name)
+            raise refusals[0] if refusals else nothing
+        (found,) = answers
+        self.head, self._numbers = found.head, found.numbers
+        self._open([found.head.f, found.head.S], chosen)
+        return found
+
+    def _seen(self, tensors):
+        """What the network computes from a made-up picture."""
+        types = {t.name: t.type for t in [*self._session.get_outputs(), *self._session.get_inputs()]}
+        x = self.noise()
+        values, _ = fed(self._session, x, self.preprocessing)
+        inner = [t for t in tensors if t in types and t not in values]
+        arrays, _ = run_session(self._session, inner, x, self.preprocessing, self.name)
+        values |= zip(inner, arrays, strict=True)
+        return {t: Tensor(values[t], types[t]) for t in values}
+
+    def noise(self):
+        """A made-up input, (channels, h, w): noise of the size that the network takes."""
+        width, height = self.preprocessing.view((100, 100)).input
+        shape = self.preprocessing.channels, height, width
+        return 4 * np.random.default_rng(0).random(shape, np.float32) - 2
+
+    def _size(self):
+        """[H, W], as far as onnxruntime infers them from the graph."""
+        (shape,) = (tensor.shape for tensor in self._session.get_outputs() if tensor.name == self.head.f)
+        return (shape[1:3] if self.head.channels_last else shape[2:]) if len(shape) == 4 else []
+
+    def _one_cell(self, K, picture):
+        return OneCell(f"a map of one cell: {self.head.f} is {K} x 1 x 1 for a picture of "
+                                f"{picture[0]} x {picture[1]}, so there are no places to show; the paper "
+                                "takes a layer with places: show larger pictures (size), where the network "
+                                "takes them", self.name)
+
+    def _pools_all(self, head):
+        """Whether the pooling is as large as f, as far as onnxruntime can infer f's size."""
+        pool = next(node for node in head.chain if node.op in POOLING)
+        kernel, pads = (pool.attributes.get(key) for key in ("kernel_shape", "pads"))
+        size = self._size()
+        if not kernel or not size or head.chain[0] is not pool:
+            return not (kernel and any(pads or []))
+        return not any(pads or []) and (size == kernel or not all(isinstance(side, int) for side in size))
 
     def _units(self):
-        """K, as onnxruntime infers it from the graph; where it cannot, from a run on an empty picture."""
+        """K, as onnxruntime infers it from the graph; where it cannot, from a run on a made-up picture."""
         (shape,) = (tensor.shape for tensor in self._session.get_outputs() if tensor.name == self.head.f)
         K = shape[3 if self.head.channels_last else 1] if len(shape) == 4 else None
-        return K if isinstance(K, int) else len(self._seen_nothing())
+        return K if isinstance(K, int) else len(self._fetch(self.noise())[0])
 
-    def _seen_nothing(self):
-        """f (K, H, W) of an empty picture."""
-        width, height = self.preprocessing.view((100, 100)).input
-        return self._fetch(np.zeros((3, height, width), np.float32))[0]
-
-    def _name_classes(self, labels):
+    def _name_classes(self):
         """The names of the classes, their WordNet ids or None, and whether the names are known."""
-        if labels is None:
-            names, wnids = (_listed(self.metadata, key) for key in ("classes", "wnids"))
-        else:
-            names, wnids = read_labels(labels)
+        names, wnids = self._names
         if names is None:
             self.assumed.append('it does not name its classes, so they are called "class 0", "class 1" ... '
                                 "(to change this: labels)")
@@ -309,10 +400,8 @@ class Network:
         CamNotApplicable
             The maps do not add up to the scores.
         """
-        # eleven bits of precision, or twenty-four
-        tolerance = 1e-2 if self._input.type == "tensor(float16)" else 1e-4
         try:
-            return self.form.check(f, self.w, self.b, S, tolerance)
+            return self.form.check(f, self.w, self.b, S)
         except ValueError as refused:
             raise CamNotApplicable(str(refused), self.name) from None
 
@@ -355,115 +444,74 @@ class Network:
         f, S = self._fetch(x)
         C, K = self.w.shape
         if f.shape[0] != K or S.size != (1 if self.binary else C):
-            raise CamNotApplicable(f"it has {f.shape[0]} units and {S.size} scores, which do not fit a linear layer of {K} "
-                                   f"inputs and {C} outputs; the paper has one linear layer behind the pooling",
+            raise CamNotApplicable(f"it has {f.shape[0]} units and {S.size} scores, which do not fit a "
+                                   f"linear layer of {K} inputs and {C} outputs; the paper has one linear "
+                                   "layer behind the pooling",
                                    self.name)
         return f, np.concatenate([-S, S]) if self.binary else S
 
     def _fetch(self, x):
-        """f (K, H, W), and S as the network has it, from x (3, h, w)."""
+        """f (K, H, W), and S as the network has it, from x (channels, h, w)."""
         unchanged(self._file, self._stamp, self.name)
-        (f, S), batch = run_session(self._session, [self.head.f, self.head.S], x, self.preprocessing, self.name)
+        tensors = [self.head.f, self.head.S]
+        (f, S), batch = run_session(self._session, tensors, x, self.preprocessing, self.name)
         S = S[0] if S.ndim > 1 or batch > 1 else S  # some networks drop a batch of one
-        return self._units_first(f), S.reshape(-1).astype(np.float32, copy=False)
+        return self._units_first(f, x.shape[:0:-1]), S.reshape(-1).astype(np.float32, copy=False)
 
-    def _units_first(self, f):
+    def _units_first(self, f, picture=None):
         """f (K, H, W) as it enters the pooling, or a refusal where that is no global pooling."""
-        if f.ndim != 4:
+        head, picture = self.head, picture or self.preprocessing.view((100, 100)).input
+        if f.ndim != (4 if "H" in head.axes else 3):
             raise CamNotApplicable(f"an array of shape {f.shape} is pooled, not activations (1, K, H, W); "
-                             "the paper pools the last conv layer over all places", self.name)
-        f = f[0].astype(np.float32, copy=False)
-        if self.head.channels_last:
-            f = np.ascontiguousarray(f.transpose(2, 0, 1))
-        first = self.head.chain[0]
-        if first.op == "Conv" and first.attributes.get("pads"):  # zeros around f, as the 1x1 conv sees it
+                                   "the paper pools the last conv layer over all places", self.name)
+        size = f.shape[1:3] if head.axes == "HWK" else f.shape[2:] if head.axes == "KHW" else unrolled(
+            f.shape[1 if head.axes == "LK" else 2], picture)
+        if size is None:
+            raise CamNotApplicable(f"{head.f} of shape {f.shape} does not fill a map of the picture's shape; "
+                                   "the paper has one unit value for each place", self.name)
+        f = units_first(f, head.axes, size, self._numbers)
+        first = head.chain[0]
+        if not head.asked and first.op == "Conv" and first.attributes.get("pads"):
+            # zeros around f, as the 1x1 conv sees it
             top, left, bottom, right = first.attributes["pads"]
             f = np.pad(f, ((0, 0), (top, bottom), (left, right)))
-        pool = next(node for node in self.head.chain if node.op in POOLING)
-        kernel = pool.attributes.get("kernel_shape")
+        if f.shape[1] * f.shape[2] == 1 and self.preprocessing.resize != "fit":  # so for every photo
+            raise self._one_cell(len(f), picture)
+        pool = next((node for node in head.chain if node.op in POOLING), None)
+        kernel = None if head.asked or pool is None else pool.attributes.get("kernel_shape")
         if kernel and (list(kernel) != list(f.shape[1:]) or any(pool.attributes.get("pads") or [])):
-            raise CamNotApplicable(f"{pool} pools {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x {f.shape[2]} map, "
+            raise CamNotApplicable(f"{pool} pools {kernel[0]} x {kernel[1]} cells of a {f.shape[1]} x "
+                                   f"{f.shape[2]} map, "
                              "and what is left is flattened; the paper pools the whole map", self.name)
         return f
 
 
-def understand_input(session, metadata, preprocessing, name):
-    """A session's input, the preprocessing, and what had to be assumed."""
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise CamNotApplicable(f"it takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); "
-                               "the paper's networks take a picture", name)
-    if inputs[0].type not in DTYPES:
-        raise InputError(f"{name} takes {inputs[0].type}; give one that takes float or float16")
-    shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
-    preprocessing, assumed = for_input(shape, metadata, preprocessing, name)
-    return inputs[0], preprocessing, assumed
+def _two_classes(w, b):
+    """w and b, of at least two classes, read-only; and whether there is a single score."""
+    binary = len(b) == 1
+    if binary:
+        w, b = np.concatenate([-w, w]), np.concatenate([-b, b])
+    w.flags.writeable = b.flags.writeable = False
+    return w, b, binary
 
 
-def run_session(session, tensors, x, preprocessing, name):
-    """Some tensors for x (3, h, w), each with the batch in front, and the size of the batch."""
-    (taken,) = session.get_inputs()
-    x = x if preprocessing.channels_first else x.transpose(1, 2, 0)
-    batch = taken.shape[0] if isinstance(taken.shape[0], int) else 1
-    fed = np.ascontiguousarray(np.repeat(x[None], batch, axis=0), DTYPES[taken.type])
-    try:
-        return session.run(tensors, {taken.name: fed}), batch
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        raise InputError(f"{name} cannot take an input of shape {fed.shape}: {_reason(error)}") from None
+def _several(heads, name):
+    found = ", ".join(head.output for head in heads)
+    return InputError(f"{name} has several outputs that are classifiers ({found}); choose one with --output")
 
 
-def unchanged(file, stamp, name):
-    """An InputError where a file was written to since `stamp_of` looked at it."""
-    if stamp_of(file) not in (stamp, None):
-        raise InputError(f"{name} has changed since it was opened; load it again")
+def _check_files(graph, path):
+    """An InputError that names a missing file of weights."""
+    missing = sorted({file for file in graph.files.values() if not (path.resolve().parent / file).is_file()})
+    if missing:
+        raise MissingWeights(f"{path.name} keeps its weights in {missing[0]}, which is not in "
+                             f"{path.resolve().parent}; put the file beside the model, or export the network "
+                             "with its weights inside")
 
 
-def _listed(metadata, key):
-    """A list of texts in the metadata of a file of ours; None where there is none, or an empty one."""
-    try:
-        names = json.loads(metadata.get(key, "null"))
-    except ValueError:
-        return None
-    return names if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
+class OneCell(CamNotApplicable):
+    """A map without places."""
 
 
-def mapped(path):
-    """The bytes of a file, mapped into memory rather than read."""
-    if os.path.isdir(path):
-        raise InputError(f"{path} is a folder; give an .onnx file")
-    try:
-        return np.memmap(path, np.uint8, mode="r").data if path.stat().st_size else b""
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such model; check the name") from None
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-
-
-def stamp_of(path):
-    """What changes when a file is written to. None if it is gone: who has it mapped keeps its bytes."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
-def open_session(model, path, threads=None):
-    """Open a slim copy of the model at `path`."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised anyway
-    options.intra_op_num_threads = threads or min(THREADS, os.cpu_count() or 1)
-    folder = str(path.resolve().parent)  # where weights lie, in the model's file and beside it
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-    try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], enable_fallback=0  # it would print and try again
-        )
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__}: "
-                         f"{_reason(error)}") from None
-
-
-def _reason(error):
-    """onnxruntime's message in one line, without its prefix."""
-    return " ".join(str(error).split(" : ")[-1].split())[:200]
+class MissingWeights(InputError):
+    """The file of weights beside a model is not there."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Node:
     inputs: list
     outputs: list
     name: str = ""
-    attributes: dict = field(default_factory=dict)  # int, float, str or list of int
+    attributes: dict = field(default_factory=dict)  # int, float, str or list of int or str
     message: memoryview | None = field(default=None, repr=False)  # its bytes in the file
 
     def __str__(self):
@@ -52,6 +53,8 @@ class Graph:
     metadata: dict  # str -> str
     integers: dict  # name -> list of int: the short constants
     messages: dict = field(default_factory=dict, repr=False)  # name -> the bytes of an initializer
+    kinds: dict = field(default_factory=dict)  # name -> TensorProto.DataType of an initializer
+    files: dict = field(default_factory=dict)  # name -> the file beside the model that holds its values
 
     @cached_property
     def makers(self):
@@ -64,6 +67,16 @@ class Graph:
         names = set(self.initializers)
         for node in self.nodes:  # in the order of computation, as ONNX demands
             if node.op == "Constant" or (node.inputs and all(t in names for t in node.inputs if t)):
+                names.update(node.outputs)
+        return names
+
+    @cached_property
+    def sizes(self):
+        """The tensors that depend on a photo by its size alone, not by what is in it."""
+        names = set()
+        for node in self.nodes:
+            inputs = [t for t in node.inputs if t and t not in self.constants]
+            if inputs and (node.op in {"Shape", "Size"} or all(t in names for t in inputs)):
                 names.update(node.outputs)
         return names
 
@@ -190,10 +203,14 @@ def _graph(message, graph):
             if node.op == "Constant" and isinstance(node.attributes.get("value"), list):
                 graph.integers[node.outputs[0]] = node.attributes["value"]
         elif number == 5:  # initializer
-            name, shape, integers = _tensor(_message(value))
-            graph.initializers[name], graph.messages[name] = shape, value
-            if integers is not None:
-                graph.integers[name] = integers
+            tensor = _tensor(_message(value))
+            name = tensor.name
+            graph.initializers[name], graph.messages[name] = tensor.shape, value
+            graph.kinds[name] = tensor.kind
+            if tensor.integers is not None:
+                graph.integers[name] = tensor.integers
+            if tensor.file:
+                graph.files[name] = tensor.file
         elif number == 11:  # input
             name, shape = _value_info(_message(value))
             graph.inputs[name] = shape
@@ -201,12 +218,17 @@ def _graph(message, graph):
             graph.outputs.append(_value_info(_message(value))[0])
 
 
-def _tensor(message, longest=8):
-    """TensorProto: dims = 1, data_type = 2, int64_data = 7, name = 8, raw_data = 9.
+class _Tensor(NamedTuple):
+    name: str
+    shape: tuple
+    kind: int
+    integers: list | None  # its values where it is a short int64 array
+    file: str
 
-    Returns its name, its shape, and its values where it is a short int64 array.
-    """
-    name, shape, kind, integers, raw = "", [], 0, [], b""
+
+def _tensor(message, longest=8):
+    """TensorProto: dims = 1, data_type = 2, int64_data = 7, name = 8, raw_data = 9, external_data = 13."""
+    name, shape, kind, integers, raw, file = "", [], 0, [], b"", ""
     for number, value in _fields(message):
         if number == 1:
             shape += _integers(value)
@@ -218,9 +240,12 @@ def _tensor(message, longest=8):
             name = _text(_message(value))
         elif number == 9:
             raw = _message(value)
+        elif number == 13:  # StringStringEntryProto, key = 1, value = 2
+            entry = dict(_fields(_message(value)))
+            file = _text(entry.get(2, b"")) if _text(entry.get(1, b"")) == "location" else file
     if kind != 7 or len(raw) > 8 * longest or len(integers) > longest:  # TensorProto.INT64 = 7
-        return name, tuple(shape), None
-    return name, tuple(shape), integers or np.frombuffer(raw, "<i8").tolist()
+        return _Tensor(name, tuple(shape), kind, None, file)
+    return _Tensor(name, tuple(shape), kind, integers or np.frombuffer(raw, "<i8").tolist(), file)
 
 
 def _node(message):
@@ -241,7 +266,7 @@ def _node(message):
 
 
 def _attribute(message):
-    """AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8; the rest is not needed."""
+    """AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8, strings = 9; no more is needed."""
     name, value = "", None
     for number, part in _fields(message):
         if number == 1:
@@ -253,9 +278,11 @@ def _attribute(message):
         elif number == 4:
             value = _text(_message(part))
         elif number == 5:
-            value = _tensor(_message(part))[2]
+            value = _tensor(_message(part)).integers
         elif number == 8:
             value = (value if isinstance(value, list) else []) + _integers(part)
+        elif number == 9:
+            value = (value if isinstance(value, list) else []) + [_text(_message(part))]
     return name, value
 
 
@@ -268,7 +295,8 @@ def _value_info(message):
         elif number == 2:  # TypeProto.tensor_type = 1, its shape = 2, its dim = 1
             for part in _inside(_message(value), 1, 2):
                 shape = tuple(
-                    next((_signed(n) for i, n in _fields(_message(dim)) if i == 1 and isinstance(n, int)), None)
+                    next((_signed(n) for i, n in _fields(_message(dim)) if i == 1 and isinstance(n, int)),
+                         None)
                     for dim in _inside(part, 1)
                 )
     return name, shape

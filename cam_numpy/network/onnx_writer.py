@@ -38,8 +38,8 @@ def slim(data, file, tensors):
     return b"".join([*_slim_inside(memoryview(data), 0, os.fsencode(file), 7, 5), _bytes_field(7, outputs)])
 
 
-def part(data, graph, outputs):
-    """The part of a model that computes some constants, without the rest.
+def part(data, graph, outputs, inputs=None):
+    """The part of a model that computes some tensors, without the rest.
 
     Parameters
     ----------
@@ -48,30 +48,45 @@ def part(data, graph, outputs):
     graph : Graph
         What `read_graph` reads in it.
     outputs : list of str
-        Names of tensors that do not depend on the network's input.
+        Names of tensors.
+    inputs : dict of str to int, optional
+        What the part is given, each with its TensorProto.DataType: any shape will do. By default
+        nothing, where the outputs do not depend on the network's input.
 
     Returns
     -------
     model : bytes
-        A ModelProto without inputs.
+        A ModelProto.
     """
-    needed, waiting = set(), list(outputs)
+    inputs = inputs or {}
+    needed, waiting = set(inputs), list(outputs)
     while waiting:
         tensor = waiting.pop()
         if tensor not in needed:
             needed.add(tensor)
             node = graph.makers.get(tensor)
             waiting += node.inputs if node else []
+    needed -= set(inputs)
     nodes = [node for node in graph.nodes if needed.intersection(node.outputs)]  # in the order of computation
     arrays = {name: message for name, message in graph.messages.items() if name in needed}
-    # NodeProto: GraphProto.node = 1, GraphProto.name = 2, GraphProto.initializer = 5, GraphProto.output = 12
+    # NodeProto: GraphProto.node = 1, GraphProto.name = 2, GraphProto.initializer = 5, GraphProto.input = 11,
+    # GraphProto.output = 12
     inside = [_bytes_field(1, node.message) for node in nodes] + [_bytes_field(2, b"part")]
     inside += [_bytes_field(5, message) for message in arrays.values()]
+    inside += [_bytes_field(11, _declared(name, kind)) for name, kind in inputs.items()]
     inside += [_bytes_field(12, _bytes_field(1, name.encode())) for name in outputs]
     # of the model only its imports and functions, ModelProto.opset_import = 8 and functions = 25;
-    # ir_version = 1 is 8: before 4, every array had to be listed as an input, too
-    around = [data[start:end] for number, _, start, end in spans(memoryview(data)) if number in (8, 25)]
-    return b"".join([_varint(1 * 8), _varint(8), *around, _bytes_field(7, b"".join(inside))])
+    # ir_version = 1 is at least 8: before 4, every array had to be listed as an input, too
+    rows = list(spans(memoryview(data)))
+    ir = max([8, *(value for number, value, _, _ in rows if number == 1 and isinstance(value, int))])
+    around = [data[start:end] for number, _, start, end in rows if number in (8, 25)]
+    return b"".join([_varint(1 * 8), _varint(ir), *around, _bytes_field(7, b"".join(inside))])
+
+
+def _declared(name, kind):
+    """ValueInfoProto: name = 1, type = 2; TypeProto.tensor_type = 1; its elem_type = 1, and no shape."""
+    kind = _varint(1 * 8) + _varint(kind)
+    return _bytes_field(1, name.encode()) + _bytes_field(2, _bytes_field(1, kind))
 
 
 def _slim_inside(message, at, file, number, *rest):

@@ -110,26 +110,32 @@ def fraction(name, value, of):
     return float(a)
 
 
-def scores_agree(formula, computed, F, w, b, S, tolerance):
-    """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains.
+def deviation(computed, F, w, b, S):
+    """|computed_c - S_c| for each class, as a fraction of the largest score that w_c and F could give.
 
     Each class has a scale of its own, the sum of its terms' sizes, which no score computed from
     them can exceed: a huge bias of one class says nothing about the others, and a huge weight
     nothing where its unit does not fire.
     """
+    error = np.abs(computed - np.asarray(S, np.float64))
+    # sum_k |w_k^c F_k| + |b_c| >= |S_c|                                  (triangle inequality)
+    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F), dtype=np.float64) + (0 if b is None else np.abs(b))
+    scale = finite("the scale of S", scale)
+    return np.divide(error, scale, where=scale > 0, out=np.where(error == 0, 0.0, np.inf))
+
+
+def scores_agree(formula, computed, F, w, b, S, tolerance):
+    """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains."""
     tolerance = fraction("tolerance", tolerance, "the largest score that a class can have")
     S, w = array("S", S, "C"), array("w", w, "C K")
     same_count("C", "classes", w=len(w), S=len(S))
-    error = np.abs(computed - S.astype(np.float64))
-    # sum_k |w_k^c F_k| + |b_c| >= |S_c|                                  (triangle inequality)
-    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F), dtype=np.float64) + (0 if b is None else np.abs(b))
-    excess = error - tolerance * finite("the scale of S", scale)
+    excess = deviation(computed, F, w, b, S)
     c = int(excess.argmax())
-    if excess[c] > 0:
+    if excess[c] > tolerance:
         raise ValueError(
             f"the maps do not add up to the scores: for class {c} {formula} is "
             f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "
             "linear in the pooled f: take the tensor that enters the pooling, and the one "
             "linear layer behind it"
         )
-    return float(error.max())
+    return float(np.abs(computed - S).max())

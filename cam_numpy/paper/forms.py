@@ -7,22 +7,33 @@ gap            mean_xy M_c(x, y) + b_c             ResNet, DenseNet, GoogLeNet, 
 nin            the same                            Network in Network: the linear layer comes first,
                                                    as a 1x1 convolution, and its output is pooled
 squeezenet     mean_xy max(0, M_c(x, y) + b_c)     SqueezeNet: a ReLU stands before the pooling
+gsp            sum_xy M_c(x, y) + b_c              global sum pooling: F_k as the paper writes it
 gmp            sum_k w_k^c max_xy f_k(x, y) + b_c  global max pooling, which Section 3 compares with
+gap+gmp        sum_k w_k^c F_k + b_c               F_k is halfway between the average and the maximum
 =============  ==================================  =================================================
 
 A form pools (`Form.pool`), scores (`Form.scores`), checks its identity on a network's own scores
 (`Form.check`), lists what a score consists of (`Form.terms`) and says what the map means
 (`Form.meaning`). A new kind of head is one more class here, and its name in `FORMS`; no other
-module asks how a network pools.
+module asks how a network pools. A network that computes with few bits has the same forms,
+`Form.rounded`.
 """
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import scores_agree
-from .cam import class_activation_maps, class_scores, global_average_pool, global_max_pool
+from ._checks import deviation, scores_agree
+from .cam import class_activation_maps, class_scores, global_average_pool, global_max_pool, global_sum_pool
+
+# the error that rounding may cause, as a fraction of the largest score that w_c and F could give:
+# float32 has 24 bits; float16 has 11, of which a sum over some hundred units loses a few. Integers
+# of 8 bits round by about 1e-2, but they also cut off what is beyond the range that they were
+# calibrated for: up to 0.16 was measured
+TOLERANCES = {24: 1e-4, 11: 1e-2, 8: 0.2}
 
 
 class Form:
@@ -44,10 +55,13 @@ class Form:
         The identity of a class less another one.
     meaning : str
         What the map says about the score, in one sentence.
+    bits : {24, 11, 8}
+        The precision in which the network gets from f to S: float32, float16, or integers.
     """
 
     name = "gap"
     verdict = "exact"
+    bits = 24
     pooling = "F_k = mean_xy f_k(x, y)"
     scoring = "S_c = sum_k w_k^c F_k + b_c"
     identity = "S_c = mean_xy M_c(x, y) + b_c"
@@ -66,17 +80,31 @@ class Form:
         """S (C,) of f (K, H, W), w (C, K) and b (C,), the way this head scores."""
         return class_scores(self.pool(f), w, b)
 
+    def rounded(self, bits: int) -> Form:
+        """The same form in a network that computes with `bits` bits: 11 for float16, 8 for integers."""
+        form = copy.copy(self)
+        form.bits, form.verdict = bits, "approximate"
+        form.meaning += (f" The network computes with {bits} bits, so its scores differ from what the "
+                         "maps say by a rounding error.")
+        return form
+
+    def deviation(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike) -> np.ndarray:
+        """How far `identity` is from holding for each class, (C,): the error over sum_k |w_k^c F_k| + |b_c|."""
+        return deviation(self.scores(f, w, b), self.pool(f), w, b, S)
+
     def check(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
-              tolerance: float = 1e-4) -> float:
+              tolerance: float | None = None) -> float:
         """Check `identity` on a network's own scores.
 
-        Parameters and errors are those of `cam_numpy.check_scores`.
+        Parameters and errors are those of `cam_numpy.check_scores`; the tolerance is that of
+        `bits` by default.
 
         Returns
         -------
         error : float
             The largest difference over all classes, in score units.
         """
+        tolerance = TOLERANCES[self.bits] if tolerance is None else tolerance
         return scores_agree(self.formula, self.scores(f, w, b), self.pool(f), w, b, S, tolerance)
 
     def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
@@ -136,6 +164,22 @@ class RectifiedAverage(Form):
         return {"mean M_c": M.mean(), "b_c": b_c, "ReLU": np.maximum(-(M + b_c), 0).mean()}
 
 
+class Sum(Form):
+    """Global sum pooling, then one linear layer: F_k to the letter of the paper."""
+
+    name = "gsp"
+    pooling = "F_k = sum_xy f_k(x, y)"
+    identity = "S_c = sum_xy M_c(x, y) + b_c"
+    formula = "sum M_c + b_c"
+    meaning = "The sum of each map, plus the bias, is the score: the map shows all that the score counted."
+
+    def pool(self, f: ArrayLike) -> np.ndarray:
+        return global_sum_pool(f)
+
+    def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
+        return {"sum M_c": M.sum(), "b_c": b_c}
+
+
 class Maximum(Form):
     """Global max pooling, then one linear layer: GoogLeNet-GMP of Section 3."""
 
@@ -158,5 +202,21 @@ class Maximum(Form):
         return {"mean M_c": M.mean(), "max M_c": M.max()}
 
 
-GAP, NIN, SQUEEZENET, GMP = Form(), NetworkInNetwork(), RectifiedAverage(), Maximum()
-FORMS = {form.name: form for form in (GAP, NIN, SQUEEZENET, GMP)}
+class AverageAndMaximum(Maximum):
+    """The average and the maximum of each unit, added: w_k^c is what both together count for."""
+
+    name = "gap+gmp"
+    pooling = "F_k = (mean f_k + max f_k) / 2"
+    identity = "S_c = sum_k w_k^c (mean_xy f_k + max_xy f_k) / 2 + b_c"
+    formula = "sum_k w_k^c (mean f_k + max f_k) / 2 + b_c"
+    meaning = ("Half of a score is the mean of its map; the other half counts each unit once, where it is "
+               "strongest. Therefore no map adds up to its score.")
+
+    def pool(self, f: ArrayLike) -> np.ndarray:
+        # F_k = (mean_xy f_k(x, y) + max_xy f_k(x, y)) / 2
+        return (global_average_pool(f) + global_max_pool(f)) / 2
+
+
+GAP, NIN, SQUEEZENET, GSP, GMP, GAP_GMP = (
+    Form(), NetworkInNetwork(), RectifiedAverage(), Sum(), Maximum(), AverageAndMaximum())
+FORMS = {form.name: form for form in (GAP, NIN, SQUEEZENET, GSP, GMP, GAP_GMP)}

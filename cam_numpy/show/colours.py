@@ -47,7 +47,7 @@ def palette(colors):
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
-def scale_of(maps, colors="inferno"):
+def scale_of(maps, colors="inferno", most=None):
     """The common scale of some maps: the smallest that holds them all, and zero.
 
     Parameters
@@ -56,12 +56,16 @@ def scale_of(maps, colors="inferno"):
         In score units.
     colors : str
         With "diverging" the scale reaches as far below zero as above.
+    most : float, optional
+        Where the scale ends, whatever the maps hold: what lies beyond gets the last colour.
 
     Returns
     -------
     low, high : float
     """
     low, high = min(0.0, float(np.min(maps))), max(0.0, float(np.max(maps)))
+    if most is not None:
+        low, high = max(low, -most), most
     if colors == "diverging":
         low, high = -max(-low, high), max(-low, high)
     return low, high

@@ -17,7 +17,7 @@ DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
 TALLEST, NARROWEST = 4.2, 2.1  # inches, of a panel; a narrower one still gets this room, for its text
 TITLE, GAP, FOOT, BAR = 0.62, 0.25, 0.42, 1.15  # inches
-INK, FAINT = "#222222", "#6b6b6b"
+INK, FAINT, ALERT = "#222222", "#6b6b6b", "#b03000"
 BOX, TRUE_BOX = "#35e0ff", "#ffffff"  # the map's box; the true one is dashed
 
 
@@ -75,7 +75,7 @@ class Layout:
         return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
-def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None):
+def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None, most=None):
     """Draw the photo and the maps of some classes, on one common scale.
 
     Parameters
@@ -91,6 +91,8 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
         Likewise, to be drawn on every panel.
     minus : int, optional
         Another class, whose map is subtracted from each.
+    most : float, optional
+        Where the colours end, in score units.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
     panel(0, photo, cut(e.name, letters), seen, color=FAINT)
 
     maps = e.M(chosen, minus)
-    scale = scale_of(maps, colors)
+    scale = scale_of(maps, colors, most)
     for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
         picture = overlay(ground(photo, minus), e.view, M, scale, colors)
         name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
@@ -130,7 +132,11 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
         panel(i, picture, cut(name, letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
     label = "$M_c(x, y)$" if minus is None else "$M_a - M_b$"
     _scale_bar(axes(layout.bar()), scale, colors, f"{label}, in units of $S_c$")
-    figure.text(GAP / layout.size[0], 0.14 / layout.size[1], _footer(e), color=FAINT, fontsize=8.5)
+    warning = _warning(e)
+    for text, height, color in ((warning, 0.24, ALERT), (_footer(e), 0.07 if warning else 0.14, FAINT)):
+        letters = int(layout.size[0] / 0.062)
+        at = GAP / layout.size[0], height / layout.size[1]
+        figure.text(*at, cut(text, letters), color=color, fontsize=8.5)
     return figure
 
 
@@ -172,9 +178,16 @@ def _footer(e):
     K, H, W = e.f.shape
     approximate = "" if e.form.verdict == "exact" else "; the maps are approximate"
     silent = f", without the units {', '.join(map(str, e.silent))}" if e.silent else ""
-    identity = e.form.scoring if approximate else "S_c = mean M_c + b_c"
+    identity = e.form.scoring if approximate else f"S_c = {e.form.formula}"
     return (f"{e.model}: f is {K} x {H} x {W}{cut(silent, 60)}.   {identity} "
             f"holds for all {len(e.S)} classes, to {e.max_abs_error:.0e}{approximate}")
+
+
+def _warning(e):
+    """What was assumed, and whether the network is unsure: beside the maps, where nobody misses it."""
+    assumed = [text.split(", so ")[-1].split(" (to change")[0]
+               for text in e.assumed if "preprocessing" in text]
+    return "; ".join([*assumed, *([e.doubt] if e.doubt else [])])
 
 
 def _panel(axes, picture, title, numbers, note="", color=INK):

@@ -37,6 +37,7 @@ def as_text(explanation, chosen, boxes=None, true_boxes=(), minus=None):
         f"photo    {cut(e.name, 44)}, {e.photo.width} x {e.photo.height} pixels",
         heading("network", f"{cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
         *(heading("assumed", text) for text in e.assumed),
+        *([heading("doubt", e.doubt)] if e.doubt else []),
         *([heading("silent", "units " + ", ".join(map(str, e.silent)))] if e.silent else []),
         "",
         _row("f", (K, H, W), "f_k(x, y), the last conv layer", e.f),
@@ -131,10 +132,13 @@ def _check(e):
 
 def one_line(explanation):
     """An explanation in one line of at most 100 characters."""
-    silent = f" without {len(explanation.silent)} units" if explanation.silent else ""
-    room = 12 if silent else 18
-    best = ", ".join(f"{cut(name, room)} {P:.1%}" for _, name, _, P in explanation.top(2))
-    return f"<Explanation of {cut(explanation.name, 18)} by {cut(explanation.model, 20)}{silent}: {best}>"
+    e = explanation
+    notes = f" without {len(e.silent)} units" if e.silent else ""
+    if any("preprocessing" in text for text in e.assumed):
+        notes += ", preprocessing assumed"
+    shown = e.top(1 if notes or e.doubt else 2)
+    best = ", ".join(f"{cut(name, 18)} {P:.1%}" for _, name, _, P in shown) + (" (unsure)" if e.doubt else "")
+    return f"<Explanation of {cut(e.name, 18)} by {cut(e.model, 20)}{cut(notes, 28)}: {best}>"
 
 
 def heading(head, text):
@@ -173,7 +177,8 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=
     Returns
     -------
     record : dict
-        photo, size (width, height), model, map (H, W), units K, top, identity, files.
+        photo, size (width, height), model, map (H, W), units K, top, identity, assumed, doubt (see
+        `Explanation.doubt`), files.
     """
     e = explanation
     found = [{} for _ in chosen]
@@ -198,5 +203,7 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=
             for c, more in zip(chosen, found, strict=True)
         ],
         "identity": {"form": e.form.identity, "max_abs_error": e.max_abs_error},
+        "assumed": list(e.assumed),
+        "doubt": e.doubt,
         "files": files,
     }

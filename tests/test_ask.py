@@ -1,0 +1,400 @@
+"""Asking a head: what it says of itself is what it computes with, however it is written."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from cam_numpy import explain, load
+from cam_numpy.errors import CamNotApplicable, InputError
+from cam_numpy.network.ask import ask, ask_through_relu, bias, weigh_together, weights
+from tests import networks
+from tests.conftest import scene
+from tests.networks import BODY, GAP, GEMM, C, K
+
+W = networks.weights()
+w, b = W["w"], W["b"]
+RNG = np.random.default_rng(11)
+f = np.maximum(RNG.normal(size=(K, 3, 4)), 0).astype(np.float32)
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # float32
+
+
+# --- a head as a function ------------------------------------------------------------------------
+
+def means(maps):
+    return maps.mean(axis=(2, 3))
+
+
+def linear(maps):
+    return means(maps) @ w.T + b
+
+
+def normalized(F):
+    return (F - F.mean(axis=1, keepdims=True)) / (F.std(axis=1, keepdims=True) + 1e-5)
+
+
+HEADS = {
+    "gap": linear,
+    "gsp": lambda maps: maps.sum(axis=(2, 3)) @ w.T + b,
+    "gmp": lambda maps: maps.max(axis=(2, 3)) @ w.T + b,
+    "gap+gmp": lambda maps: (means(maps) + maps.max(axis=(2, 3))) / 2 @ w.T + b,
+}
+
+
+def test_w_and_b_by_definition():
+    """b: nothing fires. w_k: only unit k fires, everywhere, with strength 1."""
+    np.testing.assert_array_equal(bias(linear, f.shape), b)
+    np.testing.assert_allclose(weights(linear, f.shape, 1.0, b), w, **CLOSE)
+    for k in range(K):
+        only = np.zeros((1, K, 3, 4))
+        only[0, k] = 1
+        np.testing.assert_allclose(linear(only)[0] - b, w[:, k], **CLOSE)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_says_its_form_and_its_weights(name):
+    answer = ask(HEADS[name], f)
+    assert answer.form.name == name and answer.error < 1e-5
+    np.testing.assert_allclose(answer.w, w, **CLOSE)
+    np.testing.assert_allclose(answer.b, b, **CLOSE)
+    np.testing.assert_allclose(answer.form.scores(f, answer.w, answer.b), HEADS[name](f[None])[0], **CLOSE)
+
+
+SQUARE = RNG.normal(size=(K, K)).astype(np.float32)
+PLACES = RNG.normal(size=(K * 12, C)).astype(np.float32)
+NOT_LINEAR = {
+    "a hidden layer": lambda maps: np.maximum(means(maps) @ SQUARE, 0) @ w.T + b,
+    "a weak one": lambda maps: np.tanh(0.3 * means(maps) @ SQUARE) @ w.T + b,
+    "layer normalization": lambda maps: normalized(means(maps)) @ w.T,
+    "a cosine": lambda maps: (F := means(maps)) / (np.linalg.norm(F, axis=1, keepdims=True) + 1e-6) @ w.T,
+    "a mean of powers": lambda maps: np.cbrt((np.maximum(maps, 0) ** 3).mean(axis=(2, 3))) @ w.T + b,
+    "average and maximum": lambda maps: means(maps) @ w.T + maps.max(axis=(2, 3)) @ w[::-1].T,
+    "one over F": lambda maps: 1 / np.where((F := means(maps)) == 0, np.nan, F) @ w.T,
+}
+PLACES_MATTER = {
+    "flattened": lambda maps: maps.reshape(len(maps), -1) @ PLACES,
+    "one place": lambda maps: maps[:, :, 0, 0] @ w.T + b,
+    "half of the map": lambda maps: maps[:, :, :2].mean(axis=(2, 3)) @ w.T,
+    "attention": lambda maps: ((a := np.exp(maps[:, :1])) * maps / a.sum(axis=(2, 3), keepdims=True)
+                               ).sum(axis=(2, 3)) @ w.T,
+}
+
+
+@pytest.mark.parametrize("name", [*NOT_LINEAR, *PLACES_MATTER])
+def test_no_form_explains_what_is_not_linear_in_F(name):
+    answer = ask({**NOT_LINEAR, **PLACES_MATTER}[name], f)
+    assert answer.form is None and answer.places_matter == (name in PLACES_MATTER)
+
+
+def test_rounding_averages_out_when_many_units_are_weighed_together():
+    """A head that tells its scores in steps of 0.5: one by one, w is lost in the rounding."""
+    wide = RNG.normal(size=(C, 200)).astype(np.float32)
+    maps = np.maximum(RNG.normal(size=(200, 3, 4)), 0).astype(np.float32)
+
+    def rounded(m):
+        return np.rint(2 * (means(m) @ wide.T + b)) / 2
+
+    together, offset = weigh_together(rounded, maps)
+    alone = weights(rounded, maps.shape, 0.4, bias(rounded, maps.shape))
+    assert np.abs(together - wide).mean() < 0.15 * np.abs(alone - wide).mean()
+    np.testing.assert_allclose(weigh_together(linear, f)[0], w, **CLOSE)
+    np.testing.assert_allclose(weigh_together(linear, f)[1], b, **CLOSE)
+    assert np.abs(offset - b).max() < 1
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_a_relu_hides_nothing(relu):
+    """The weights of a linear map at each place, negative ones and negative biases as well."""
+    def layer(maps):
+        M = np.einsum("ck,nkyx->ncyx", w, maps) + b[:, None, None]
+        return np.maximum(M, 0) if relu else M
+
+    found, offset, rectified = ask_through_relu(layer, f)
+    assert rectified == relu and (b < 0).any() and (w < 0).any()
+    np.testing.assert_allclose(found, w, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(offset, b, rtol=1e-3, atol=1e-3)
+
+
+def test_a_layer_that_mixes_places_is_no_1x1_convolution():
+    assert ask_through_relu(lambda maps: maps + np.roll(maps, 1, axis=3), f)[0] is None
+
+
+# --- heads in files ---------------------------------------------------------------------------------
+
+MAX = [("GlobalMaxPool", ["f"], "q0"), ("Flatten", ["q0"], "Q")]
+CONV = [("Conv", ["f", "w4"], "c0")]
+POOL = [("GlobalAveragePool", ["s"], "p"), ("Flatten", ["p"], "S")]
+EXTRA = {
+    "wT": np.ascontiguousarray(w.T), "w4": w[:, :, None, None], "b4": b[:, None, None],
+    "axes": np.array([2, 3]),
+    "area": np.array(20, np.float32), "m1": np.array([0, 0, -1]),
+    "wide": np.concatenate([w, w[::-1]], axis=1), "square": SQUARE, "half": np.array(0.5, np.float32),
+    **{name: RNG.uniform(0.5, 2, C).astype(np.float32) for name in "ghmv"},
+}
+IN_FILES = {
+    "a sum": ([("ReduceSum", ["f", "axes"], "F", {"keepdims": 0})] + GEMM, "gsp"),
+    "a sum, divided": ([("ReduceSum", ["f", "axes"], "s", {"keepdims": 0}), ("Div", ["s", "area"], "F")]
+                       + GEMM, "gsp"),
+    "two means": ([("ReduceMean", ["f"], "r", {"axes": [3], "keepdims": 0}),
+                   ("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})] + GEMM, "gap"),
+    "flattened places": ([("Reshape", ["f", "m1"], "r"),
+                          ("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})]
+                         + GEMM, "gap"),
+    "tokens": ([("Reshape", ["f", "m1"], "r"), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
+                ("Erf", ["t"], "u"),
+                ("ReduceMean", ["u"], "F", {"axes": [1], "keepdims": 0})] + GEMM, "gap"),
+    "Einsum": ([("Einsum", ["f", "w"], "s", {"equation": "nkyx,ck->nc"}), ("Add", ["s", "b"], "S")], "gsp"),
+    "the mean of two heads": (GAP + [("Gemm", ["F", "w", "b"], "s1", {"transB": 1}),
+                                     ("MatMul", ["F", "wT"], "s2"),
+                                     ("Sum", ["s1", "s2"], "s3"), ("Mul", ["s3", "half"], "S")], "gap"),
+    "a residual head": (GAP + [("MatMul", ["F", "square"], "r"), ("Add", ["F", "r"], "G"),
+                               ("Gemm", ["G", "w", "b"], "S", {"transB": 1})], "gap"),
+    "a group convolution": ([GAP[0], ("Conv", ["pooled", "grouped"], "g0", {"group": 5}),
+                             ("Flatten", ["g0"], "S")], "gap"),
+    "average and maximum": (GAP + MAX + [("Add", ["F", "Q"], "G"),
+                                         ("Gemm", ["G", "w", "b"], "S", {"transB": 1})], "gap+gmp"),
+    "a pooling larger than the map": (
+        [("AveragePool", ["f"], "pooled", {"kernel_shape": [9, 9], "strides": [9, 9], "ceil_mode": 1}),
+         GAP[1]] + GEMM,
+        "gap"),
+    "Conv, Add, Relu": (CONV + [("Add", ["c0", "b4"], "c1"), ("Relu", ["c1"], "s")] + POOL, "squeezenet"),
+    "Conv, BatchNormalization, Relu": (
+        CONV + [("BatchNormalization", ["c0", "g", "h", "m", "v"], "c1"),
+                ("Relu", ["c1"], "s")] + POOL, "squeezenet"),
+    "Conv, BatchNormalization": (CONV + [("BatchNormalization", ["c0", "g", "h", "m", "v"], "s")] + POOL,
+                                 "nin"),
+    "100 P": (GAP + GEMM + [("Softmax", ["S"], "P0"), ("Mul", ["P0", "area"], "P")], "gap"),
+    "the best class": (GAP + GEMM + [("Softmax", ["S"], "P0"), ("ArgMax", ["P0"], "P", {"axis": 1})], "gap"),
+    "P, clipped": (GAP + GEMM + [("Sigmoid", ["S"], "P0"), ("Clip", ["P0"], "P")], "gap"),
+}
+
+
+def saved(path, nodes, x=(None, 3, 16, 20), opset=13, **options):
+    extra = {**EXTRA, "grouped": RNG.normal(size=(10, 1, 1, 1)).astype(np.float32)}
+    last = nodes[-1][2]
+    return networks.save(path, BODY + nodes, extra, (last,), metadata=None, x=x, opset=opset, **options)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 2])
+@pytest.mark.parametrize("name", IN_FILES)
+def test_heads_that_are_asked(tmp_path, name, batch):
+    nodes, form = IN_FILES[name]
+    if name == "the best class":
+        path = saved(tmp_path / "n.onnx", nodes, (batch, 3, 16, 20))
+        model = onnx.load(path)
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+        onnx.save(model, path)
+    else:
+        path = saved(tmp_path / "n.onnx", nodes, (batch, 3, 16, 20))
+    network = load(path)
+    assert network.form.name == form and network.head.f == ("u" if name == "tokens" else "f")
+    e = explain(scene(30, 30), network)  # the identity is checked on the network's own scores
+    assert e.f.shape == (K, 4, 5) and e.max_abs_error < 1e-4
+    if name in ("a sum", "two means", "flattened places", "tokens", "Conv, Add, Relu", "100 P",
+                "average and maximum"):
+        factor = 2 if name == "average and maximum" else 1
+        np.testing.assert_allclose(network.w, factor * w, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(network.b, b, rtol=1e-3, atol=1e-3)
+
+
+def test_a_flattened_layer_with_one_weight_for_all_places_is_a_sum(tmp_path):
+    """By its operators it would be refused; its answers say what it is."""
+    big = np.repeat(w.T, 20, axis=0)
+    nodes = BODY + [("Flatten", ["f"], "F"), ("Gemm", ["F", "big", "b"], "S")]
+    network = load(networks.save(tmp_path / "n.onnx", nodes, {"big": big}, metadata=None, x=(1, 3, 16, 20)))
+    np.testing.assert_allclose(network.w, 20 * w, **CLOSE)  # the mean's; the head takes maps of one size
+    assert network.form.name == "gap"
+
+
+def test_a_feature_extractor_is_no_classifier(tmp_path):
+    path = saved(tmp_path / "n.onnx", GAP)
+    with pytest.raises(CamNotApplicable, match="ends with the 5 pooled units of f: it extracts features"):
+        load(path)
+    (tmp_path / "names.txt").write_text("\n".join("abcde"), encoding="utf-8")
+    assert load(path, labels=tmp_path / "names.txt").classes == list("abcde")
+
+
+def test_a_map_of_one_cell_is_refused(tmp_path):
+    with pytest.raises(CamNotApplicable, match="a map of one cell: f is 5 x 1 x 1 for a picture of 4 x 4"):
+        load(saved(tmp_path / "n.onnx", GAP + GEMM, (1, 3, 4, 4)))
+
+
+def test_a_class_token_is_named(tmp_path):
+    nodes = [("Reshape", ["f", "m1"], "r"), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
+             ("Concat", ["cls", "t"], "t0", {"axis": 1}), ("Transpose", ["t0"], "t1", {"perm": [0, 2, 1]}),
+             ("MatMul", ["t0", "t1"], "a0"), ("Softmax", ["a0"], "a"), ("MatMul", ["a", "t0"], "u"),
+             ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM
+    extra = {**EXTRA, "cls": np.ones((1, 1, K), np.float32), "zero": np.array(0)}
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, metadata=None, x=(1, 3, 16, 20), opset=13)
+    with pytest.raises(CamNotApplicable, match="u holds 21 x 5 values, more tokens than the places of a map"):
+        load(path)
+
+
+def test_two_activations_are_named(tmp_path):
+    nodes = [*GAP, ("Conv", ["f", "body2"], "d0", {"strides": [2, 2]}), ("Relu", ["d0"], "d"),
+             ("GlobalAveragePool", ["d"], "e"), ("Flatten", ["e"], "E"),
+             ("Concat", ["F", "E"], "G", {"axis": 1}),
+             ("Gemm", ["G", "wide", "b"], "S", {"transB": 1})]
+    extra = {**EXTRA, "body2": RNG.normal(size=(K, K, 2, 2)).astype(np.float32)}
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, metadata=None, x=(1, 3, 16, 20))
+    with pytest.raises(CamNotApplicable, match=r"the scores come from several activations \(f, d\), each"):
+        load(path)
+
+
+def test_of_several_outputs_the_choice_is_stated(tmp_path):
+    nodes = BODY + GAP + GEMM + [("Relu", ["conv"], "other")]
+    network = load(networks.save(tmp_path / "n.onnx", nodes, outputs=("other", "S")))
+    choice = "of its outputs (other, S), S is taken for the scores (to change this: output)"
+    assert network.assumed == [choice]
+    assert load(tmp_path / "n.onnx", output="S").assumed == []
+
+
+# --- numbers of few bits -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", ["dynamic", "QDQ", "QOperator"])
+def test_eight_bits_are_approximate_and_the_error_is_measured(tmp_path, kind):
+    step = {"ws": np.float32(np.abs(w).max() / 127), "fs": np.float32(4 / 255), "Ss": np.float32(20 / 255)}
+    q = np.rint(w / step["ws"]).astype(np.int8)
+    extra = {**EXTRA, **{name: np.array(value) for name, value in step.items()}, "q": q,
+             "qT": np.ascontiguousarray(q.T),
+             "z8": np.array(0, np.int8), "zu": np.array(0, np.uint8), "zS": np.array(128, np.uint8),
+             "b32": np.rint(b / (step["ws"] * step["fs"])).astype(np.int32)}
+    nodes = GAP + {
+        "dynamic": [("DynamicQuantizeLinear", ["F"], ["Fq", "Fs", "Fz"]),
+                    ("MatMulInteger", ["Fq", "qT", "Fz", "z8"], "i"),
+                    ("Cast", ["i"], "j", {"to": 1}), ("Mul", ["Fs", "ws"], "scale"),
+                    ("Mul", ["j", "scale"], "s"),
+                    ("Add", ["s", "b"], "S")],
+        "QDQ": [("QuantizeLinear", ["F", "fs", "zu"], "Fq"), ("DequantizeLinear", ["Fq", "fs", "zu"], "G"),
+                ("DequantizeLinear", ["q", "ws", "z8"], "wq"), ("Gemm", ["G", "wq", "b"], "s", {"transB": 1}),
+                ("QuantizeLinear", ["s", "Ss", "zS"], "Sq"), ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")],
+        "QOperator": [("QuantizeLinear", ["F", "fs", "zu"], "Fq"),
+                      ("QGemm", ["Fq", "fs", "zu", "q", "ws", "z8", "b32", "Ss", "zS"], "Sq",
+                       {"transB": 1, "domain": "com.microsoft"}),
+                      ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")],
+    }[kind]
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, opset=13)
+    if kind == "QOperator":
+        model = onnx.load(path)
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        onnx.save(model, path)
+    network = load(path)
+    assert (network.form.name, network.form.verdict, network.form.bits) == ("gap", "approximate", 8)
+    np.testing.assert_allclose(network.w, w, atol=0.03)
+    e = explain(scene(24, 20), network)
+    assert 0 < e.max_abs_error < 0.05 * np.abs(e.S).max() + 0.1  # of steps of 0.08
+    assert "8 bits" in e.form.meaning
+
+
+def test_a_hidden_layer_of_eight_bits_is_refused(tmp_path):
+    """A loose tolerance must not let it pass."""
+    extra = {**EXTRA, "ws": np.array(np.abs(w).max() / 127, np.float32), "z8": np.array(0, np.int8)}
+    extra["qT"] = np.ascontiguousarray(np.rint(w / extra["ws"]).astype(np.int8).T)
+    nodes = GAP + [("MatMul", ["F", "square"], "h0"), ("Relu", ["h0"], "h1"),
+                   ("DynamicQuantizeLinear", ["h1"], ["Fq", "Fs", "Fz"]),
+                   ("MatMulInteger", ["Fq", "qT", "Fz", "z8"], "i"), ("Cast", ["i"], "j", {"to": 1}),
+                   ("Mul", ["Fs", "ws"], "scale"), ("Mul", ["j", "scale"], "S")]
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, opset=13)
+    with pytest.raises(CamNotApplicable, match="Relu -> h1 stands between the pooling"):
+        load(path)
+
+
+# --- other inputs, and what files say ----------------------------------------------------------------
+
+def test_grey_pictures(tmp_path):
+    extra = {"body": W["body"][:, :1]}
+    path = networks.save(tmp_path / "n.onnx", BODY + GAP + GEMM, extra, metadata=None, x=(1, 1, 16, 20))
+    network = load(path, preprocessing="zero-one")
+    pixels = scene(40, 50)
+    x, _ = network.preprocessing(explain(pixels, network).photo)
+    assert x.shape == (1, 16, 20) and "grey" in network.preprocessing.describe()
+    np.testing.assert_allclose(x.mean(), pixels.mean() / 255, atol=0.1)
+
+
+def test_pictures_of_bytes_are_not_normalised_outside(tmp_path):
+    nodes = [("Cast", ["x"], "x1", {"to": 1}), ("Mul", ["x1", "by"], "x2"),
+             ("Conv", ["x2", *BODY[0][1][1:]], *BODY[0][2:]),
+             *BODY[1:]]
+    path = networks.save(tmp_path / "n.onnx", nodes + GAP + GEMM, {"by": np.array(1 / 255, np.float32)},
+                         metadata=None,
+                         x=(1, 3, 16, 20))
+    model = onnx.load(path)
+    assert load(path).preprocessing.std == (1 / 255,) * 3  # 0 .. 255 goes in: the graph divides
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
+    network = load(path)
+    plain = load(networks.save(tmp_path / "p.onnx", BODY + GAP + GEMM, metadata=None, x=(1, 3, 16, 20)),
+                 preprocessing="zero-one")
+    pixels = scene(32, 40)
+    np.testing.assert_allclose(explain(pixels, network).S, explain(pixels, plain).S,
+                               atol=0.02)  # whole numbers
+    assert not network.assumes_preprocessing
+
+
+@pytest.mark.parametrize("nodes, mean", [
+    ([("Sub", ["x", "mean"], "x1"), ("Div", ["x1", "std"], "x2")], (0.0,) * 3),
+    ([("Identity", ["x"], "x2")], (0.485, 0.456, 0.406)),
+])
+def test_a_normalisation_inside_the_graph_is_not_applied_twice(tmp_path, nodes, mean):
+    extra = {"mean": np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1),
+             "std": np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1)}
+    body = [("Conv", ["x2", *BODY[0][1][1:]], *BODY[0][2:]), *BODY[1:]]
+    network = load(networks.save(tmp_path / "n.onnx", nodes + body + GAP + GEMM, extra, metadata=None))
+    assert network.preprocessing.mean == mean and network.assumes_preprocessing == (mean[0] > 0)
+
+
+@pytest.mark.parametrize("metadata, mean, bgr", [
+    ({"names": str({c: f"n{c}" for c in range(C)}), "task": "classify"}, 0.0, False),
+    ({"Image.BitmapPixelFormat": "Bgr8", "character": "\n".join(f"n{c}" for c in range(C))}, 0.0, True),
+])
+def test_hints_in_files_of_other_tools(tmp_path, metadata, mean, bgr):
+    network = load(networks.classifier(tmp_path / "n.onnx", metadata=metadata))
+    assert network.classes == [f"n{c}" for c in range(C)] and network.assumed == []
+    assert network.preprocessing.mean[0] == mean and network.preprocessing.bgr == bgr
+
+
+def test_the_names_in_a_zipmap(tmp_path):
+    nodes = BODY + GAP + GEMM + [("Softmax", ["S"], "P")]
+    path = networks.save(tmp_path / "n.onnx", nodes, outputs=("P",), metadata=None)
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    names = [f"n{c}" for c in range(C)]
+    model.graph.node.append(helper.make_node("ZipMap", ["P"], ["best"], domain="ai.onnx.ml",
+                                             classlabels_strings=names))
+    value = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    model.graph.output[0].CopyFrom(helper.make_value_info("best", helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.STRING, value))))
+    onnx.save(model, path)
+    network = load(path)
+    assert network.classes == names and network.head.S == "S"
+
+
+def test_weights_that_are_absent_are_named_and_the_graph_is_judged(tmp_path, capsys):
+    from cam_numpy.__main__ import main
+
+    path = networks.classifier(tmp_path / "n.onnx")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="n.onnx.data", size_threshold=0)
+    (tmp_path / "n.onnx.data").unlink()
+    with pytest.raises(InputError, match=r"keeps its weights in n\.onnx\.data, which is not in"):
+        load(path)
+    assert main(["inspect", str(path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["verdict"], record["units"], record["classes"], record["weight"]) == ("exact", K, C, "w")
+    assert "by the graph alone" in record["reason"] and "n.onnx.data" in record["reason"]
+
+
+def test_constants_of_integers_and_floats_are_told_apart(tmp_path):
+    """Types, not names of operators, say with how many bits a head computes."""
+    from cam_numpy.network.head import bits
+    from cam_numpy.network.onnx_reader import read_graph
+
+    path = networks.save(tmp_path / "n.onnx", BODY + GAP + GEMM)
+    model = onnx.load(path)
+    assert bits(read_graph(path.read_bytes()), read_graph(path.read_bytes()).nodes) == 24
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16),
+                                                tensor.name))
+    graph = read_graph(model.SerializeToString())
+    assert bits(graph, graph.nodes) == 11
