@@ -18,6 +18,8 @@ M       (H, W)      class activation map, M_c(x, y) = sum_k w_k^c f_k(x, y)
 Section 2 in four lines:
 
 >>> import numpy as np
+>>> from cam_numpy import (class_activation_map, class_activation_maps, class_scores,
+...                        global_average_pool, softmax)
 >>> f = np.array([[[1., 0], [0, 3]], [[2, 2], [0, 0]]])   # K=2 units on a 2x2 map
 >>> w = np.array([[1., 0], [0, 1], [2, -1]])              # C=3 classes
 >>> F = global_average_pool(f)                            # (K, H, W) -> (K,)
@@ -51,50 +53,61 @@ one on a data set; `layer_maps` shows what every layer sees, `class_units` which
 class. The folder ``paper`` holds the equations, section by section.
 """
 
-from .paper.boxes import bounding_box, iou
-from .paper.cam import (
-    check_scores,
-    class_activation_map,
-    class_activation_maps,
-    class_scores,
-    global_average_pool,
-    global_max_pool,
-    global_sum_pool,
-    softmax,
-)
-from .paper.upsample import upsample
+# ruff: noqa: F401 - the names imported here are for whoever imports this package
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors; at run time `__getattr__` finds them
+    from .errors import Assumed, CamNotApplicable, InputError
+    from .evaluation.datasets import open_dataset
+    from .evaluation.run import evaluate
+    from .explanation import Explanation, explain, occlusion_map
+    from .layers import layer_maps
+    from .network.download import fetch
+    from .network.inspection import inspect, try_presets
+    from .network.network import load
+    from .paper.boxes import bounding_box, iou
+    from .paper.cam import (
+        check_scores,
+        class_activation_map,
+        class_activation_maps,
+        class_scores,
+        global_average_pool,
+        global_max_pool,
+        global_sum_pool,
+        softmax,
+    )
+    from .paper.upsample import upsample
+    from .units import class_units
 
 __version__ = "0.2.0"
 
-# imported on first use: they need more than NumPy
-_LATER = {
-    "Assumed": "errors",
-    "CamNotApplicable": "errors",
-    "Explanation": "explanation",
-    "InputError": "errors",
-    "class_units": "units",
-    "evaluate": "evaluation.run",
-    "explain": "explanation",
-    "fetch": "network.download",
-    "inspect": "network.inspection",
-    "layer_maps": "layers",
-    "load": "network.network",
-    "occlusion_map": "explanation",
-    "open_dataset": "evaluation.datasets",
-    "try_presets": "network.inspection",
+# Everything is imported on first use: the equations need NumPy alone, and the command must be
+# in charge of its signals before NumPy is there.
+_PLACES = {
+    "errors": ["Assumed", "CamNotApplicable", "InputError"],
+    "evaluation.datasets": ["open_dataset"],
+    "evaluation.run": ["evaluate"],
+    "explanation": ["Explanation", "explain", "occlusion_map"],
+    "layers": ["layer_maps"],
+    "network.download": ["fetch"],
+    "network.inspection": ["inspect", "try_presets"],
+    "network.network": ["load"],
+    "paper.boxes": ["bounding_box", "iou"],
+    "paper.cam": ["check_scores", "class_activation_map", "class_activation_maps", "class_scores",
+                  "global_average_pool", "global_max_pool", "global_sum_pool", "softmax"],
+    "paper.upsample": ["upsample"],
+    "units": ["class_units"],
 }
-__all__ = [
-    "bounding_box", "check_scores", "class_activation_map", "class_activation_maps", "class_scores",
-    "global_average_pool", "global_max_pool", "global_sum_pool", "iou", "softmax", "upsample", *_LATER,
-]
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name):
-    if name not in _LATER:
+    if name not in _MODULES:
         raise AttributeError(f"module 'cam_numpy' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__():

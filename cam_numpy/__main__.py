@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import warnings
 
-from .commands import evaluate, explain, inspect, layers, models, page, units
-from .errors import Assumed, InputError, complain
+from .commands import process
+from .errors import InputError
 
 
 def main(arguments=None):
@@ -24,25 +21,39 @@ def main(arguments=None):
     status : int
         0, or 2 where something given could not be used, or 130 after Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):  # a terminal may not know every letter
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
-    warnings.simplefilter("ignore", Assumed)  # the commands print what was assumed themselves
     try:
-        return options.command(options)
-    except InputError as error:
-        return complain(error)
+        with warnings.catch_warnings():
+            # those of libraries are no use here, and what was assumed the commands print themselves
+            warnings.simplefilter("ignore")
+            options = _parser().parse_args(arguments)
+            return options.command(options)
+    except process.REFUSED as error:
+        return process.complain(error)
     except KeyboardInterrupt:
-        print("cam-numpy: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `cam-numpy ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return process.interrupted()
+
+
+def run():
+    """Run the command as a process of its own: what `cam-numpy` does."""
+    process.run(main)
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    # not above: until here the process cannot be interrupted without a traceback
+    import argparse
+
+    from .commands import evaluate, explain, inspect, layers, models, page, units
+
+    class Parser(argparse.ArgumentParser):
+        """Prints as all commands print, and of a mistake one line instead of the whole usage."""
+
+        def print_help(self, file=None):
+            process.say(self.format_help().rstrip("\n"))
+
+        def error(self, message):
+            raise SystemExit(process.complain(InputError(f"{message}; see {self.prog} --help")))
+
+    parser = Parser(
         prog="cam-numpy",
         description="Class activation mapping (CVPR 2016), equation by equation.",
     )
@@ -53,4 +64,4 @@ def _parser():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+from .names import plain
 
 LONGEST = 1000  # characters of a message, whatever was given
 
 
 class InputError(ValueError):
-    """Something given cannot be used: what, what was given, what to do, in one line."""
+    """Something given cannot be used: what, what was given, what to do, in one line.
 
-    def __str__(self):
-        return one_line(super().__str__())
+    Whatever was given, the message is one line, with nothing in it that a terminal obeys.
+    """
 
-
-def one_line(text):
-    """A message as every terminal shows it: control characters and the like escaped, and not too long."""
-    text = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-                   for letter in text)
-    # the end says what to do
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    def __init__(self, message):
+        super().__init__(_one_line(message))
 
 
 class Assumed(UserWarning):
     """Something that neither a network's file nor the caller says, and that was assumed."""
 
 
-class CamNotApplicable(InputError):
+class CamNotApplicable(InputError):  # noqa: N818 - it reads better where it is raised
     """A network to which CAM does not apply: why, and what the paper would do.
 
     Attributes
@@ -39,13 +34,13 @@ class CamNotApplicable(InputError):
 
     def __init__(self, reason, model="this network"):
         super().__init__(reason)
-        self.reason, self.model = reason, model
+        self.reason, self.model = _one_line(reason), plain(model)
 
     def __str__(self):
-        return one_line(f"CAM does not apply to {self.model}: {self.reason}")
+        return f"CAM does not apply to {self.model}: {self.reason}"
 
 
-def complain(error):
-    """Print an error of the user's input; returns the exit status that goes with it."""
-    print(f"cam-numpy: {error}", file=sys.stderr)
-    return 2
+def _one_line(message):
+    """A message in one line; of a long one the middle is left out, as its end says what to do."""
+    message, half = plain(message), LONGEST // 2
+    return message if len(message) <= LONGEST else f"{message[:half]} ... {message[5 - half :]}"

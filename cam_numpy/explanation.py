@@ -19,7 +19,7 @@ from .image.view import View
 from .network.classes import find_class, short_name
 from .network.network import Network, load
 from .paper.boxes import THRESHOLD
-from .paper.cam import class_activation_map, softmax
+from .paper.cam import class_activation_map, sigmoid, softmax
 from .paper.forms import Form
 from .paper.occlusion import occlude
 from .paper.units import count_carrying, rank_units, silence, unit_contributions, vocabulary
@@ -151,7 +151,7 @@ class Explanation:
     @cached_property
     def P(self) -> np.ndarray:
         # P_c = exp(S_c) / sum_c exp(S_c); a sigmoid judges each class by itself
-        return _read_only(1 / (1 + np.exp(-self.S)) if self.sigmoid else softmax(self.S))
+        return _read_only(sigmoid(self.S) if self.sigmoid else softmax(self.S))
 
     def M(self, c: Class | Sequence[Class], minus: Class | None = None) -> np.ndarray:
         """The class activation map of a class: Eq. 2.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import secrets
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
@@ -18,7 +19,8 @@ def whole_file(path):
     Parameters
     ----------
     path : path
-        The file to write; one that is there is replaced.
+        The file to write; one that is there is replaced. Where it is a link, the link is
+        replaced, and the file that it leads to stays as it is.
 
     Yields
     ------
@@ -31,7 +33,9 @@ def whole_file(path):
         It cannot be written there.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    # a name that nobody can guess: no other process writes there, and no link waits there. It does
+    # not hold the file's own name, which may be as long as names can be
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.unfinished")
     try:
         yield unfinished
         os.replace(unfinished, path)
@@ -39,5 +43,5 @@ def whole_file(path):
         raise InputError(f"{path} cannot be written ({error.strerror or error}); "
                          "give --out another folder, or make room") from None
     finally:
-        if unfinished.exists():
+        with suppress(OSError):
             unfinished.unlink()

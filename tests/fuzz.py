@@ -218,7 +218,7 @@ def attempt_head(path, rng):
 
 
 def main(count, seed):
-    onnx_writer.LARGE = 64  # bytes: of these small files, too, onnxruntime shall map some arrays
+    onnx_writer.WHOLE, onnx_writer.LARGE = 0, 64  # bytes: of these small files, too, some arrays shall be mapped
     warnings.simplefilter("ignore", Assumed)
     rng = random.Random(seed)
     counts, slowest = Counter(), 0.0

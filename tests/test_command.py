@@ -167,6 +167,43 @@ def test_photos_of_one_name_do_not_overwrite_each_other(run, photo, tmp_path):
     assert written(tmp_path) == ["photo-2.cam.png", "photo.cam.png"]
 
 
+def test_no_input_is_written_over(run, photo, tmp_path):
+    """explain a.png a.cam.png, both from the folder that is written to."""
+    (tmp_path / "out").mkdir()
+    target, link = tmp_path / "out" / "photo.cam.png", tmp_path / "link.png"
+    Image.fromarray(scene(30, 50, seed=3)).save(target)
+    before = target.read_bytes()
+    status, text, noise = run(photo, target, "--json")
+    assert status == 2 and f"cam-numpy: {target} is an input, and would be written over; give --out" in noise
+    assert target.read_bytes() == before and json.loads(text)["size"] == [50, 30]
+    assert written(tmp_path) == ["photo.cam.cam.png", "photo.cam.png"]
+    try:
+        link.symlink_to(target)
+    except OSError:
+        return  # Windows wants a privilege for that
+    assert run(photo, link)[0] == 2 and target.read_bytes() == before
+
+
+def test_neither_a_model_nor_labels_are_written_over(run, small, photo, tmp_path):
+    (tmp_path / "out").mkdir()
+    names = tmp_path / "out" / "photo.cam.npz"
+    names.write_text("".join(f"{c}\n" for c in range(C)), encoding="utf-8")
+    assert run(photo, "--labels", names, "--save-arrays", "--plain")[0] == 2
+    model = small.rename(tmp_path / "out" / "photo.cam.png")
+    assert run(photo, model=model)[0] == 2 and load(model)
+    assert names.read_text(encoding="utf-8").startswith("0\n1\n")
+
+
+def test_a_target_as_long_as_names_may_be(run, photo, tmp_path):
+    """And the hidden file beside it is no longer."""
+    long = tmp_path / f"{'n' * 243}.png"
+    photo.rename(long)
+    status, _, _ = run(long, "--plain")
+    assert status == 0 and written(tmp_path) == [f"{'n' * 243}.cam.png"]
+    status, text, noise = run(long.rename(tmp_path / f"{'n' * 250}.png"), "--plain")
+    assert status == 2 and "cannot be written (File name too long)" in noise and len(written(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("size", [(200, 50), (50, 200), (1, 60), (60, 1), (1, 1)])
 def test_any_aspect_ratio(run, tmp_path, size):
     Image.fromarray(scene(size[1], size[0])).save(tmp_path / "p.png")

@@ -5,6 +5,10 @@ import itertools
 import json
 import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -379,6 +383,67 @@ def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, mo
     assert noise.count("\r") == 6 and noise.endswith("%\n")
 
 
+@pytest.mark.parametrize("failure, status", [
+    (KeyboardInterrupt(), 130), (InputError("the disk is full; make room"), 2), (MemoryError(), 2),
+])
+def test_what_was_measured_is_printed_before_anything_is_drawn(run, few_csv, tmp_path, monkeypatch, failure, status):
+    """A full disk or Ctrl-C while drawing loses nothing."""
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr("cam_numpy.evaluation.figures.draw_curve", fail)
+    ended, text, _ = run(few_csv, "--out", tmp_path / "out")
+    assert ended == status and "GT-known localisation" in text and "curve.csv\n" in text
+    ended, text, _ = run(few_csv, "--out", tmp_path / "out", "--json")
+    assert ended == status and json.loads(text)["files"] == [str(tmp_path / "out" / "curve.csv")]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["curve.csv"]
+
+
+def test_a_second_ctrl_c_loses_nothing(model, few_csv, tmp_path):
+    """While pictures that have begun are still at work."""
+    code = f"""
+import os, signal, sys, threading, time
+from cam_numpy import __main__
+from cam_numpy.commands import process
+from cam_numpy.evaluation.datasets import CSV
+
+read = CSV.__getitem__
+
+def item(dataset, i):
+    if i == 6:
+        for wait in (0, 0.15, 0.3):
+            threading.Timer(0.5 + wait, os.kill, [os.getpid(), signal.SIGINT]).start()
+    if i >= 6:
+        time.sleep(1.5)
+    return read(dataset, i)
+
+CSV.__getitem__ = item
+process.run(lambda: __main__.main({["evaluate", str(few_csv), "--model", str(model)]!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    # killed by the signal: all is printed, and the end of the process waits for the pictures at work
+    assert done.returncode in (130, -signal.SIGINT), done.stderr
+    assert done.stdout.startswith("PARTIAL: interrupted after 6 of 10")
+    assert "GT-known localisation" in done.stdout and done.stderr == ""
+
+
+def test_no_picture_and_no_annotation_is_written_over(run, few_csv, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(few_csv.parent, folder)
+    lists = (folder / "boxes.csv").rename(folder / "curve.csv")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    status, text, noise = run(lists, "--out", folder)
+    assert status == 2 and text == "" and noise == (
+        f"cam-numpy: {lists} is an input, and would be written over; give --out another folder\n")
+    (folder / "000.png").rename(folder / "examples.png")
+    lists = lists.rename(folder / "boxes.csv")
+    lists.write_text(lists.read_text(encoding="utf-8").replace("000.png", "examples.png"), encoding="utf-8")
+    status, text, noise = run(lists, "--out", folder)
+    assert status == 2 and text == "" and "examples.png is an input" in noise
+    assert sorted(path.read_bytes() for path in folder.glob("*.png")) == sorted(
+        data for name, data in before.items() if name.endswith(".png"))
+
+
 # --- what is printed and written -------------------------------------------------------------------------
 
 def test_the_text_has_every_number_and_its_definition_in_80_columns(run, few_csv):
@@ -547,7 +612,7 @@ def test_a_slow_data_set_is_read_a_few_pictures_ahead_only(small):
 
 
 @pytest.mark.parametrize("strides, failure", [
-    ([1, 1], r"{}: n\.onnx cannot take an input of shape \(1, 3, 16, 24\): .*"),
+    ([1, 1], r"{}: n\.onnx cannot take an input of shape \(1, 3, 16, 24\) \(.*"),
     ([4, 4], r"CAM does not apply to n\.onnx: .* pools 4 x 4 cells of a 4 x 6 map.* \(the picture is {}\)"),
 ])
 def test_a_picture_that_the_network_cannot_take_is_named_and_stops_no_other(tmp_path, strides, failure):

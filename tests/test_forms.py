@@ -267,6 +267,7 @@ def test_onnxruntime_maps_large_weights_and_computes_the_same(tmp_path, monkeypa
     import onnxruntime
 
     path = wide(tmp_path / "größer als 1.onnx", change, opset=7, ir=ir)
+    monkeypatch.setattr("cam_numpy.network.onnx_writer.WHOLE", 100_000)
     given, session = [], onnxruntime.InferenceSession
 
     def opened(model, *args, **options):

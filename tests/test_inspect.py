@@ -145,7 +145,7 @@ def test_a_fixed_input_decides_its_size(tmp_path):
 @pytest.mark.parametrize("options, message", [
     (["--preprocessing", "keras"], "preprocessing 'keras' is not known; give one of imagenet, caffe"),
     (["--std", "0"], r"std \(0.0, 0.0, 0.0\); give three numbers each, none of std zero"),
-    (["--size", "100000"], "the input's size is 100000 pixels, its stride 1; give 1 to 4096"),
+    (["--size", "100000"], "the input's size is 100000 pixels, its stride 1; give integers from 1 to 4096"),
     (["--labels", "nowhere.txt"], "nowhere.txt: there is no such file; check the name"),
     (["--output", "Q"], "bare.onnx has no output 'Q'; it has S"),
 ])

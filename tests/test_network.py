@@ -261,7 +261,7 @@ def test_a_truncated_network_is_refused(small, tmp_path):
 
 
 def test_an_input_that_the_network_does_not_take_is_refused(small):
-    with pytest.raises(InputError, match=r"small\.onnx cannot take an input of shape \(1, 4, 16, 16\): "):
+    with pytest.raises(InputError, match=r"small\.onnx cannot take an input of shape \(1, 4, 16, 16\) \("):
         load(small).run(np.zeros((4, 16, 16), np.float32))
 
 

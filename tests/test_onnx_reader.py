@@ -81,6 +81,12 @@ def model_of(*tensors):
     return b"\x98\x06\x05" + model.SerializeToString()
 
 
+@pytest.fixture(autouse=True)
+def large_models(monkeypatch):
+    """All models here count as large."""
+    monkeypatch.setattr("cam_numpy.network.onnx_writer.WHOLE", 0)
+
+
 MANY = np.arange(LARGE, dtype=np.float32)  # four bytes each
 RAW = numpy_helper.from_array(MANY, "raw")
 

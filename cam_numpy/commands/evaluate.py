@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from ..errors import InputError
 from ..paper.boxes import RULES, THRESHOLD
 from ..paper.localisation import RIGHT
-from .options import add_model_options, count, fraction, load_options, writable_folder
+from .options import add_model, count, fraction, load_options, name
+from .process import say
 from .progress import Progress
+from .targets import Targets
 
+FILES = "curve.csv", "curve.png", "examples.png"
 EXAMPLES = """\
 examples:
   cam-numpy evaluate tiny-imagenet-200.zip
@@ -32,19 +34,19 @@ def add_parser(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    evaluate.add_argument("dataset", metavar="DATASET", help="a folder, a zip, or a CSV file: see below")
-    evaluate.add_argument("--model", metavar="MODEL",
-                          help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
+    evaluate.add_argument("dataset", type=name, metavar="DATASET",
+                          help="a folder, a zip, or a CSV file: see below")
     evaluate.add_argument("--rule", choices=RULES, default="paper",
                           help="what of a map is kept for its box (default: paper)")
     evaluate.add_argument("--threshold", type=fraction, default=THRESHOLD, metavar="T",
                           help="the fraction t of the rule (default: the paper's 0.2)")
     evaluate.add_argument("--method", choices=("cam", "occlusion"), default="cam",
                           help="occlusion covers the photo place by place: a forward pass for each")
-    evaluate.add_argument("--limit", type=count, metavar="N", help="at most N pictures, spread evenly over the data set")
-    evaluate.add_argument("--out", metavar="DIR", help="write curve.csv, curve.png and examples.png there")
+    evaluate.add_argument("--limit", type=count, metavar="N",
+                          help="at most N pictures, spread evenly over the data set")
+    evaluate.add_argument("--out", type=name, metavar="DIR", help=f"write {', '.join(FILES)} there")
     evaluate.add_argument("--json", action="store_true", help="print a JSON object instead")
-    add_model_options(evaluate)
+    add_model(evaluate)
     evaluate.set_defaults(command=_evaluate)
 
 
@@ -54,18 +56,20 @@ def _evaluate(options):
     from ..evaluation.tables import as_dict, as_text
     from ..network.network import load
 
-    out = writable_folder(options.out) if options.out else None
     network = load(options.model, threads=1, **load_options(options))  # a picture for each core
     dataset = open_dataset(options.dataset)
-    line = Progress("pictures")
+    paths = []
+    if options.out is not None:
+        inputs = [options.dataset, options.model, options.labels, *dataset.called(FILES)]
+        paths = list(map(Targets(options.out, inputs).path, FILES))
 
-    def progress(evaluation):
-        known = (evaluation.rows["known"] >= RIGHT).mean() if len(evaluation.rows) else 0
-        line(evaluation.done, evaluation.total, f"GT-known {known:.1%}")
+    with Progress("pictures") as line:
+        def progress(evaluation):
+            known = (evaluation.rows["known"] >= RIGHT).mean() if len(evaluation.rows) else 0
+            line(evaluation.done, evaluation.total, f"GT-known {known:.1%}")
 
-    evaluation = evaluate(dataset, network, method=options.method, rule=options.rule,
-                          threshold=options.threshold, limit=options.limit, progress=progress)
-    line.close()
+        evaluation = evaluate(dataset, network, method=options.method, rule=options.rule,
+                              threshold=options.threshold, limit=options.limit, progress=progress)
     if len(evaluation.rows) < 2:
         if evaluation.partial:
             raise KeyboardInterrupt
@@ -75,25 +79,36 @@ def _evaluate(options):
         "dataset": dataset.name, "model": network.name, "form": network.form.name, "method": options.method,
         "rule": options.rule, "threshold": options.threshold, "assumed": network.assumed + evaluation.assumed,
     }
-    files = [str(file) for file in _write(out, evaluation, dataset, network, settings)] if out else []
-    if options.json:
-        print(json.dumps(as_dict(evaluation, settings, files)))
-    else:
-        print(as_text(evaluation, settings), *(f"wrote    {file}" for file in files), sep="\n")
+    written = []
+    if not options.json:  # before anything is drawn: that may fail, or be interrupted
+        say(as_text(evaluation, settings))
+    try:
+        for path in _write(paths, evaluation, dataset, network, settings):
+            written.append(str(path))
+            if not options.json:
+                say(f"wrote    {path}")
+    finally:
+        if options.json:
+            say(json.dumps(as_dict(evaluation, settings, written)))
     return 130 if evaluation.partial else 0
 
 
-def _write(out, evaluation, dataset, network, settings):
-    """The curve and the examples; returns their paths."""
+def _write(paths, evaluation, dataset, network, settings):
+    """Write the curve and the examples to `paths`, or nothing where there are none; yields each path."""
     from ..evaluation.figures import draw_curve, draw_examples
     from ..evaluation.tables import as_csv
     from ..output import whole_file
 
-    paths = [Path(out) / name for name in ("curve.csv", "curve.png", "examples.png")]
-    with whole_file(paths[0]) as unfinished:
-        unfinished.write_text(as_csv(evaluation), encoding="utf-8")
-    with whole_file(paths[1]) as unfinished:
-        draw_curve(evaluation, settings, unfinished)
-    with whole_file(paths[2]) as unfinished:
-        draw_examples(evaluation, dataset, network, settings, unfinished)
-    return paths
+    def write_csv(path):
+        path.write_text(as_csv(evaluation), encoding="utf-8")
+
+    def write_curve(path):
+        draw_curve(evaluation, settings, path)
+
+    def write_examples(path):
+        draw_examples(evaluation, dataset, network, settings, path)
+
+    for path, write in zip(paths, (write_csv, write_curve, write_examples)):
+        with whole_file(path) as unfinished:
+            write(unfinished)
+        yield path

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from ..errors import InputError, complain
-from .options import add_model_options, box, classes_of, count, load_options, positive, writable_folder
+from ..errors import InputError
+from ..names import plain
+from .options import add_model, box, classes_of, count, load_options, name, positive
+from .process import REFUSED, complain, say, tell
+from .targets import Targets
 
 EXAMPLES = """\
 examples:
@@ -33,17 +35,18 @@ def add_parser(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    explain.add_argument("photos", nargs="*", metavar="PHOTO", help="default: the portrait that matplotlib ships")
-    explain.add_argument("--model", metavar="MODEL",
-                         help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
-    add_model_options(explain)
-    explain.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
-                         help="the classes to map, instead of the best ones")
-    explain.add_argument("--minus", metavar="NAME_OR_INDEX",
+    explain.add_argument("photos", nargs="*", type=name, metavar="PHOTO",
+                         help="default: the portrait that matplotlib ships")
+    add_model(explain)
+    explain.add_argument("--class", dest="classes", nargs="+", action="extend",
+                         metavar="NAME_OR_INDEX", help="the classes to map, instead of the best ones")
+    explain.add_argument("--minus", type=name, metavar="NAME_OR_INDEX",
                          help="subtract the map of this class from each: red speaks for the class, "
                          "blue for this one")
-    explain.add_argument("--top", type=count, default=3, metavar="N", help="how many of the best (default: 3)")
-    explain.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    explain.add_argument("--top", type=count, default=3, metavar="N",
+                         help="how many of the best (default: 3)")
+    explain.add_argument("--out", type=name, default=".", metavar="DIR",
+                         help="where to write (default: here)")
     explain.add_argument("--plain", action="store_true",
                          help="write only the overlay of the best (or each named) class, at the photo's size")
     explain.add_argument("--colors", choices=("inferno", "jet", "diverging"),
@@ -55,7 +58,8 @@ def add_parser(commands):
                          help="draw the box of each map: the largest component above 20 %% of its maximum")
     explain.add_argument("--true-box", type=box, action="append", default=[], metavar="X0,Y0,X1,Y1",
                          help="where the object is, in the photo's pixels, to compare (may be repeated)")
-    explain.add_argument("--json", action="store_true", help="print one JSON object per photo instead of text")
+    explain.add_argument("--json", action="store_true",
+                         help="print one JSON object per photo instead of text")
     explain.add_argument("--save-arrays", action="store_true", help="write the arrays to <stem>.cam.npz")
     explain.set_defaults(command=_explain)
 
@@ -65,48 +69,52 @@ def _explain(options):
     from ..network.network import load
 
     photos = options.photos or [portrait()]
-    out = writable_folder(options.out)
+    targets = Targets(options.out, [*photos, options.model, options.labels])
     network = load(options.model, **load_options(options))
     named = classes_of(network, options.classes or [])
     (minus,) = classes_of(network, [options.minus]) if options.minus else [None]
     if minus in named:
         raise InputError(f"--minus {options.minus} is a class to map itself; give another class")
-    status, stems = 0, set()
+    status = 0
     for i, photo in enumerate(photos, 1):
         if len(photos) > 1:
-            print(f"[{i}/{len(photos)}] {photo}", file=sys.stderr, flush=True)
+            tell(f"[{i}/{len(photos)}] {plain(photo)}")
         try:
-            _explain_one(Path(photo), network, named, minus, out / _free(Path(photo).stem, stems), options)
-        except InputError as error:
+            _explain_one(Path(photo), network, named, minus, targets, options)
+        except REFUSED as error:
             status = complain(error)
     return status
 
 
-def _explain_one(photo, network, named, minus, target, options):
-    """Explain one photo; `target` is where to write, less the endings."""
+def _explain_one(photo, network, named, minus, targets, options):
+    """Explain one photo."""
     from ..explanation import explain
     from ..show.text import as_dict, as_text
 
     explanation = explain(photo, network)
     chosen = explanation.choose(named, options.top, minus)
     boxes = _boxes(explanation, chosen, minus, options)
+    stem = targets.stem(photo)
+
+    def path(ending):
+        return targets.path(f"{stem}.{ending}")
+
     if options.plain:
         shown = chosen if named else chosen[:1]
-        files = _write_overlays(explanation, shown, minus, boxes, target, options)
+        files = _write_overlays(explanation, shown, minus, boxes, path, options)
     else:
         shown = chosen[:MOST_PANELS]
-        files = [_write_figure(explanation, shown, minus, boxes, target, options)]
+        files = [_write_figure(explanation, shown, minus, boxes, path("cam.png"), options)]
     if options.save_arrays:
-        files.append(_write_arrays(explanation, target))
+        files.append(_write_arrays(explanation, path("cam.npz")))
     names = [str(file) for file in files]
     if options.json:
-        print(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box, minus)),
-              flush=True)
-    else:
-        print(as_text(explanation, chosen, boxes, options.true_box, minus))
-        if not options.plain and len(chosen) > MOST_PANELS:
-            names[0] += f" (the first {MOST_PANELS} of these classes)"
-        print(*(f"wrote    {name}" for name in names), "", sep="\n", flush=True)
+        say(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box, minus)))
+        return
+    if not options.plain and len(chosen) > MOST_PANELS:
+        names[0] += f" (the first {MOST_PANELS} of these classes)"
+    written = [f"wrote    {plain(name)}" for name in names]
+    say("\n".join([as_text(explanation, chosen, boxes, options.true_box, minus), *written, ""]))
 
 
 def _boxes(explanation, chosen, minus, options):
@@ -116,59 +124,47 @@ def _boxes(explanation, chosen, minus, options):
     width, height = explanation.photo.size
     for given in options.true_box:
         if given[2] >= width or given[3] >= height:
-            raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x {height} "
-                             "pixels; give its first and last column and row, counted from 0")
+            raise InputError(f"--true-box {','.join(map(str, given))} lies outside of the photo of {width} x "
+                             f"{height} pixels; give its first and last column and row, counted from 0")
     return [explanation.box(c, minus=minus) for c in chosen]
 
 
-def _free(stem, taken):
-    """The stem, numbered where an earlier photo of this run has it already."""
-    name, n = stem, 1
-    while name.casefold() in taken:
-        n += 1
-        name = f"{stem}-{n}"
-    taken.add(name.casefold())
-    return name
-
-
-def _write_figure(explanation, chosen, minus, boxes, target, options):
+def _write_figure(explanation, chosen, minus, boxes, path, options):
     from ..output import whole_file
     from ..show.figure import draw, save
 
-    path = target.with_name(f"{target.name}.cam.png")
     with whole_file(path) as unfinished:
-        save(draw(explanation, chosen, options.colors, boxes, options.true_box, minus, options.scale), unfinished)
+        figure = draw(explanation, chosen, options.colors, boxes, options.true_box, minus, options.scale)
+        save(figure, unfinished)
     return path
 
 
-def _write_overlays(explanation, chosen, minus, boxes, target, options):
+def _write_overlays(explanation, chosen, minus, boxes, path_of, options):
     from ..output import PNG_LEVEL, whole_file
     from ..show.colours import outline, overlay, scale_of
     from ..show.figure import BOX, TRUE_BOX, default_colors, ground
 
     colors = options.colors or default_colors(minus)
     scale, files = scale_of(explanation.M(chosen, minus), colors, options.scale), []
-    for c, box in zip(chosen, boxes or [None] * len(explanation.classes), strict=False):
-        which = f".{c}" if len(chosen) > 1 else ""
-        path = target.with_name(f"{target.name}{which}.cam.png")
+    for c, found in zip(chosen, boxes or [None] * len(chosen), strict=False):
+        path = path_of(f"{c}.cam.png" if len(chosen) > 1 else "cam.png")
         photo, M = ground(explanation.photo, minus), explanation.M(c, minus)
         picture = overlay(photo, explanation.view, M, scale, colors)
         outline(picture, options.true_box, TRUE_BOX)
-        outline(picture, [box] if box else [], BOX)
+        outline(picture, [found] if found else [], BOX)
         with whole_file(path) as unfinished:
             picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
         files.append(path)
     return files
 
 
-def _write_arrays(explanation, target):
+def _write_arrays(explanation, path):
     import numpy as np
 
     from ..output import whole_file
     from ..paper.cam import class_activation_maps
 
     e = explanation
-    path = target.with_name(f"{target.name}.cam.npz")
     M = class_activation_maps(e.f, e.w)
     with whole_file(path) as unfinished, open(unfinished, "wb") as file:
         np.savez(file, f=e.f, F=e.F, w=e.w, b=e.b, S=e.S, P=e.P, M=M, classes=np.array(e.classes))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from .options import add_model_options, load_options
+from .options import add_model_options, load_options, name
+from .process import say
 
 
 def add_parser(commands):
@@ -13,10 +14,10 @@ def add_parser(commands):
         description="Draw the way from f to the scores. Exit status: 0 where CAM applies, "
         "1 where it does not, 2 where the file cannot be read.",
     )
-    inspect.add_argument("model", metavar="MODEL", help="an ONNX file, or a name that `cam-numpy models` "
-                                                        "lists")
+    inspect.add_argument("model", type=name, metavar="MODEL",
+                         help="an ONNX file, or a name that `cam-numpy models` lists")
     add_model_options(inspect)
-    inspect.add_argument("--try", "--try-presets", dest="photo", metavar="PHOTO",
+    inspect.add_argument("--try", "--try-presets", dest="photo", type=name, metavar="PHOTO",
                          help="show this photo to the network under every preset, side by side")
     inspect.add_argument("--json", action="store_true", help="print a JSON object instead")
     inspect.set_defaults(command=_inspect)
@@ -32,7 +33,7 @@ def _inspect(options):
         trials = try_presets(options.photo, options.model, **given)
     if options.json:
         more = {"trials": [trial._asdict() for trial in trials]} if trials else {}
-        print(json.dumps(inspection.as_dict() | more))
+        say(json.dumps(inspection.as_dict() | more))
     else:
-        print(inspection, *(["", as_table(trials)] if trials else []), sep="\n")
+        say("\n".join([str(inspection), *(["", as_table(trials)] if trials else [])]))
     return 1 if inspection.verdict == "refused" else 0

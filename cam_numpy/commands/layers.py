@@ -6,7 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from .options import add_model_options, count, load_options, writable_folder
+from ..names import cut, plain
+from .options import add_model, count, load_options, name
+from .process import say
+from .targets import Targets
 
 EXAMPLES = """\
 examples:
@@ -27,20 +30,17 @@ def add_parser(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    layers.add_argument("photo", nargs="?", metavar="PHOTO",
+    layers.add_argument("photo", nargs="?", type=name, metavar="PHOTO",
                         help="default: the portrait that matplotlib ships")
-    layers.add_argument("--model", metavar="MODEL",
-                        help="an ONNX file, or a name that `cam-numpy models` lists "
-                        "(default: cam_numpy's own)")
     layers.add_argument("--rows", type=count, default=8, metavar="N",
                         help="how many layers to draw, one for each resolution at least (default: 8)")
     layers.add_argument("--units", type=count, default=8, metavar="N",
                         help="how many units of each: those that vary most (default: 8)")
     layers.add_argument("--colors", choices=("inferno", "jet", "diverging"), default="inferno",
                         help="the colour map (default: inferno)")
-    layers.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    layers.add_argument("--out", type=name, default=".", metavar="DIR", help="where to write (default: here)")
     layers.add_argument("--json", action="store_true", help="print a JSON object instead of text")
-    add_model_options(layers)
+    add_model(layers)
     layers.set_defaults(command=_layers)
 
 
@@ -51,19 +51,18 @@ def _layers(options):
     from ..output import whole_file
     from ..show.figure import save
 
-    out = writable_folder(options.out)
     photo = Path(options.photo or portrait())
+    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{photo.stem}.layers.png")
     maps = layer_maps(photo, open_body(options.model, **load_options(options)))
-    path = out / f"{photo.stem}.layers.png"
     with whole_file(path) as unfinished:
         save(maps.show(options.rows, options.units, options.colors), unfinished)
-    print(json.dumps(_as_dict(maps, str(photo), str(path))) if options.json else _as_text(maps, path))
+    say(json.dumps(_as_dict(maps, str(photo), str(path))) if options.json else _as_text(maps, path))
     return 0
 
 
 def _as_text(maps, path):
     from ..show.layers import field_of, stride_of
-    from ..show.text import cut, heading
+    from ..show.text import heading
 
     width, height = maps.view.input
     lines = [f"photo    {cut(maps.name, 44)}, {maps.photo.width} x {maps.photo.height} pixels",
@@ -75,11 +74,12 @@ def _as_text(maps, path):
         lines.append(f"{i:>7}  {shape:<17}{stride:<9}{field_of(layer):<22}{_end(layer.name, 23)}")
     if any(layer.gated for layer in maps.layers):
         lines.append("+ gate: all of the photo acts on a cell, too, through a global pooling")
-    return "\n".join([*lines, f"wrote    {path}"])
+    return "\n".join([*lines, f"wrote    {plain(path)}"])
 
 
 def _end(name, length):
     """The end of a tensor's name, which tells most."""
+    name = plain(name)
     return name if len(name) <= length else "…" + name[1 - length:]
 
 

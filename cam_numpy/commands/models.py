@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..names import plain
+from .process import say
 from .progress import Progress
 
 
@@ -17,12 +19,13 @@ def _models(options):
     from ..network.catalogue import MODELS, cache_folder, is_fetched
     from ..network.network import SHIPPED
 
-    print(f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched")
+    lines = [f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched"]
     for model in MODELS.values():
-        print(f"{model.name:<20}{model.bytes / 1e6:>7.1f} MB  {model.form:<12}{model.licence:<14}"
-              f"{'yes' if is_fetched(model) else 'no'}")
-    print(f"\nThe ONNX Model Zoo's, for the 1000 classes of ImageNet; kept in\n{cache_folder()}")
-    print(f"\nWith cam_numpy itself come {' and '.join(SHIPPED)}.")
+        lines.append(f"{model.name:<20}{model.bytes / 1e6:>7.1f} MB  {model.form:<12}{model.licence:<14}"
+                     f"{'yes' if is_fetched(model) else 'no'}")
+    lines += ["", "From the ONNX Model Zoo, for the 1000 classes of ImageNet; kept in", plain(cache_folder())]
+    lines += ["", f"{' and '.join(SHIPPED)} come with cam_numpy itself."]
+    say("\n".join(lines))
     return 0
 
 
@@ -31,6 +34,7 @@ def _fetch(options):
     from ..network.download import fetch_file
 
     for file in [*map(find_model, options.names), LABELS]:
-        path = fetch_file(file, Progress(f"bytes of {file.name}"))
-        print(f"{file.name}: {path}", flush=True)
+        with Progress(f"bytes of {file.name}") as line:
+            path = fetch_file(file, line)
+        say(f"{file.name}: {path}")
     return 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import webbrowser
 from pathlib import Path
 
-from .options import add_model_options, classes_of, load_options, writable_folder
+from ..names import plain
+from .options import add_model, classes_of, load_options, name
+from .process import say, tell
+from .targets import Targets
 
 EXAMPLES = """\
 examples:
@@ -26,13 +28,12 @@ def add_parser(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    page.add_argument("photo", nargs="?", metavar="PHOTO", help="default: the portrait that matplotlib ships")
-    page.add_argument("--model", metavar="MODEL",
-                      help="an ONNX file, or a name that `cam-numpy models` lists (default: cam_numpy's own)")
-    add_model_options(page)
+    page.add_argument("photo", nargs="?", type=name, metavar="PHOTO",
+                      help="default: the portrait that matplotlib ships")
+    add_model(page)
     page.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="NAME_OR_INDEX",
                       help="the class to show first, and one to compare it with, instead of the two best")
-    page.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    page.add_argument("--out", type=name, default=".", metavar="DIR", help="where to write (default: here)")
     page.add_argument("--open", action="store_true", help="open the page in the browser")
     page.set_defaults(command=_page)
 
@@ -43,10 +44,10 @@ def _page(options):
     from ..network.network import load
 
     photo = Path(options.photo or portrait())
-    path = writable_folder(options.out) / f"{photo.stem}.cam.html"
+    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{photo.stem}.cam.html")
     network = load(options.model, **load_options(options))
     explain(photo, network).page(path, *classes_of(network, options.classes or []))
-    print(f"wrote    {path}")
+    say(f"wrote    {plain(path)}")
     if options.open and not webbrowser.open(path.resolve().as_uri()):
-        print("cam-numpy: no browser could be started; open the page yourself", file=sys.stderr)
+        tell("cam-numpy: no browser could be started; open the page yourself")
     return 0

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+
+from ..names import cut
+from .process import tell
 
 
 class Progress:
     """A line on standard error that counts up, where somebody watches it.
+
+    ``with Progress("photos") as line`` ends the line however the work ends, so that whatever is
+    printed next begins a line of its own. Call ``line(done, total, note)`` as often as you like.
 
     Parameters
     ----------
@@ -30,8 +37,9 @@ class Progress:
         self._shown = now
         left = (now - self._began) / done * (total - done) if done else 0
         text = f"{done:,} of {total:,} {self.what}, {left:.0f} s left" + (f"; {note}" if note else "")
+        text = cut(text, shutil.get_terminal_size().columns - 1)  # "\r" does not go back two lines
         # spaces wipe out what is left of a longer line
-        print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+        tell(f"{text:<{self._width}}", start="\r", end="")
         self._width = len(text)
         if done >= total:
             self.close()
@@ -39,5 +47,11 @@ class Progress:
     def close(self):
         """End the line: something else is going to be printed."""
         if self._width:
-            print(file=sys.stderr, flush=True)
+            tell("")
         self._width = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()

@@ -6,8 +6,11 @@ import argparse
 import json
 import re
 
-from .options import add_model_options, count, load_options, writable_folder
+from ..names import plain
+from .options import add_model, count, load_options, name
+from .process import say
 from .progress import Progress
+from .targets import Targets
 
 EXAMPLES = """\
 examples:
@@ -26,15 +29,13 @@ def add_parser(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    units.add_argument("photos", nargs="*", metavar="PHOTO", help="photos in which to look")
-    units.add_argument("--class", dest="wanted", required=True, metavar="NAME_OR_INDEX", help="the class")
-    units.add_argument("--model", metavar="MODEL",
-                       help="an ONNX file, or a name that `cam-numpy models` lists "
-                       "(default: cam_numpy's own)")
+    units.add_argument("photos", nargs="*", type=name, metavar="PHOTO", help="photos in which to look")
+    units.add_argument("--class", dest="wanted", type=name, required=True, metavar="NAME_OR_INDEX",
+                       help="the class")
     units.add_argument("--top", type=count, default=8, metavar="N", help="how many units (default: 8)")
-    units.add_argument("--out", default=".", metavar="DIR", help="where to write (default: here)")
+    units.add_argument("--out", type=name, default=".", metavar="DIR", help="where to write (default: here)")
     units.add_argument("--json", action="store_true", help="print a JSON object instead of text")
-    add_model_options(units)
+    add_model(units)
     units.set_defaults(command=_units)
 
 
@@ -43,19 +44,17 @@ def _units(options):
     from ..show.units import as_dict, as_text, short
     from ..units import class_units
 
-    out = writable_folder(options.out) if options.photos else None
+    if options.photos:
+        targets = Targets(options.out, [*options.photos, options.model, options.labels])
     network = load(options.model, **load_options(options))
-    line = Progress("photos")
-    try:
+    with Progress("photos") as line:
         found = class_units(options.wanted, options.photos, network, options.top, line)
-    finally:
-        line.close()
     files = []
     if options.photos:
         stem = re.sub(r"\W+", "-", short(found.name)).strip("-") or str(found.c)
-        files = [str(_write(found, out / f"{stem}.units.png"))]
-    print(json.dumps(as_dict(found, files)) if options.json else
-          "\n".join([as_text(found), *(f"wrote    {file}" for file in files)]))
+        files = [str(_write(found, targets.path(f"{stem}.units.png")))]
+    say(json.dumps(as_dict(found, files)) if options.json else
+        "\n".join([as_text(found), *(f"wrote    {plain(file)}" for file in files)]))
     return 0
 
 

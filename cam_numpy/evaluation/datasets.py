@@ -151,6 +151,10 @@ class DataSet:
     def __len__(self):
         return len(self._names)
 
+    def called(self, names):
+        """The paths of the pictures whose files have one of these names."""
+        return [self._files.where(path) for path in self._names if PurePosixPath(path).name in names]
+
     def __getitem__(self, i):
         name = self._names[i]
         photo = read_photo(self._files.read(name, MOST_BYTES), self._files.where(name), upright=False)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..names import cut
 from ..network.classes import ClassFinder, short_name
 from ..paper.localisation import RIGHT, curve
 from ..show.colours import overlay, scale_of
-from ..show.figure import FAINT, INK, blank, draw_boxes, save
-from ..show.text import cut
+from ..show.figure import FAINT, INK, blank, draw_boxes, own_settings, save
 from .run import map_of
 
 EXAMPLES = 4  # of each sort
 LONGEST = 400  # pixels of a picture's long side, as it is drawn
 
 
+@own_settings()
 def draw_curve(evaluation, settings, path):
     """Draw how good each threshold would be.
 
@@ -30,24 +31,28 @@ def draw_curve(evaluation, settings, path):
     figure = blank((7.2, 4.6))
     axes = figure.add_axes((0.09, 0.12, 0.6, 0.76))
     for name, style in (("largest", "-"), ("any 0.3", ":"), ("any 0.5", "--"), ("any 0.7", "-.")):
-        label = f"largest component, IoU ≥ {RIGHT}" if name == "largest" else f"best component, IoU ≥ {name[4:]}"
-        axes.plot(table["threshold"], 100 * table[name], style, color=INK, linewidth=2 if name == "largest" else 1.2,
+        largest = name == "largest"
+        label = f"largest component, IoU ≥ {RIGHT}" if largest else f"best component, IoU ≥ {name[4:]}"
+        axes.plot(table["threshold"], 100 * table[name], style, color=INK, linewidth=2 if largest else 1.2,
                   label=label)
-    for name, color in (("whole", "#1f77b4"), ("centre", "#d95f02")):
+    for name, box, color in (("whole", "whole image", "#1f77b4"), ("centre", "centre box", "#d95f02")):
         share = 100 * (rows[name] >= RIGHT).mean()
-        axes.axhline(share, color=color, linewidth=1, label=f"{'whole image' if name == 'whole' else 'centre box'}, IoU ≥ {RIGHT}")
-    axes.axvline(settings["threshold"], color=FAINT, linewidth=0.8)
-    axes.annotate(f"t = {settings['threshold']:.2f},\nreported", (settings["threshold"], 100), (4, -2), textcoords="offset points",
-                  va="top", fontsize=8.5, color=FAINT)
+        axes.axhline(share, color=color, linewidth=1, label=f"{box}, IoU ≥ {RIGHT}")
+    t = settings["threshold"]
+    axes.axvline(t, color=FAINT, linewidth=0.8)
+    axes.annotate(f"t = {t:.2f},\nreported", (t, 100), (4, -2), textcoords="offset points", va="top",
+                  fontsize=8.5, color=FAINT)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 100)
     axes.set_xlabel(f"threshold t (rule: {settings['rule']})")
     axes.set_ylabel("pictures, %")
-    axes.set_title(f"{settings['model']} on {len(rows)} pictures of {settings['dataset']}", fontsize=10.5, loc="left")
+    title = f"{cut(settings['model'], 40)} on {len(rows)} pictures of {cut(settings['dataset'], 30)}"
+    axes.set_title(title, fontsize=10.5, loc="left")
     figure.legend(loc="upper left", bbox_to_anchor=(0.7, 0.88), frameon=False, fontsize=9)
     save(figure, path)
 
 
+@own_settings()
 def draw_examples(evaluation, dataset, network, settings, path):
     """Draw the best, the median and the worst pictures, with the map of the true class.
 

@@ -120,7 +120,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     except KeyboardInterrupt:
         pass  # what was measured so far is returned, and says that it is partial
     finally:
-        pool.shutdown(cancel_futures=True)
+        # without waiting: a second Ctrl-C meanwhile would lose what the first has left
+        pool.shutdown(wait=False, cancel_futures=True)
     if evaluation.failures and not len(evaluation.rows):
         raise InputError(f"not one of {evaluation.done} pictures could be measured; "
                          f"the first: {evaluation.failures[0]}")

@@ -30,11 +30,12 @@ def as_text(evaluation, settings):
     text : str
     """
     n, measures = len(evaluation.rows), summarise(evaluation.rows)
+    keeps = RULES[settings["rule"]].keeps.format(t=f"{settings['threshold']:.2f}")
     lines = [
         heading("data", f"{n} pictures of {settings['dataset']}"),
         heading("network", f"{settings['model']} ({settings['form']})"),
         heading("map", METHODS[settings["method"]]),
-        heading("box", "the largest component of " + RULES[settings["rule"]].keeps.format(t=f"{settings['threshold']:.2f}")),
+        heading("box", f"the largest component of {keeps}"),
         *(heading("assumed", text) for text in settings["assumed"]),
     ]
     if evaluation.partial:
@@ -46,15 +47,19 @@ def as_text(evaluation, settings):
         lines.append(f"{m.name:<31}{m.value:>8.1%}   {f'{low:.1%} to {high:.1%}':<18}{others}".rstrip())
     lines.append("")
     for m in measures:
-        lines.append(textwrap.fill(f"{m.name}: {m.definition}" + _chosen(m), 80, subsequent_indent="    "))
-    lines.append(textwrap.fill(f"whole image, centre: the same with that box for every picture; the centre box "
-                               f"has {CENTRE:g} of each side", 80, subsequent_indent="    "))
+        lines.append(_hanging(f"{m.name}: {m.definition}" + _chosen(m)))
+    lines.append(_hanging("whole image, centre: the same with that box for every picture; the centre box "
+                          f"has {CENTRE:g} of each side"))
     if evaluation.failures:
         lines += ["", f"{len(evaluation.failures)} of {evaluation.done} pictures could not be measured:"]
         lines += [f"    {failure}" for failure in evaluation.failures[:MOST_NAMED]]
         lines += ["    ..."] * (len(evaluation.failures) > MOST_NAMED)
     rate = evaluation.done / evaluation.seconds if evaluation.seconds else 0
     return "\n".join([*lines, "", f"{evaluation.seconds:.0f} s, {rate:.1f} pictures a second"])
+
+
+def _hanging(text):
+    return textwrap.fill(text, 80, subsequent_indent="    ")
 
 
 def _chosen(measure):
@@ -89,7 +94,9 @@ def as_dict(evaluation, settings, files):
                     "thresholds": list(m.thresholds)}
             for m in summarise(evaluation.rows)
         },
-        "curve": {name: [float(f"{v:.6g}") for v in values] for name, values in curve(evaluation.rows).items()},
+        "curve": {
+            name: [float(f"{v:.6g}") for v in values] for name, values in curve(evaluation.rows).items()
+        },
         "files": files,
     }
 

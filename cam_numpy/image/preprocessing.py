@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 
 import numpy as np
 from PIL import Image
@@ -54,30 +54,28 @@ class Preprocessing:
 
     LONGEST = 8  # times the short side: a longer photo is squashed to that
     LARGEST = 4096  # pixels a side: the largest input
+    PIXELS = 4096 * 4096  # of all pictures of a batch together
 
     def __post_init__(self):
-        sides = (self.size,) if isinstance(self.size, int) else self.size
+        sides = self.size if isinstance(self.size, (tuple, list)) else (self.size,)
         if self.resize not in RESIZES:
             raise InputError(f"resize is {self.resize!r}; give one of {', '.join(RESIZES)}")
-        if not all(1 <= side <= self.LARGEST for side in (*sides, self.stride)):
-            raise InputError(f"the input's size is {self.size} pixels, its stride {self.stride}; "
-                             f"give 1 to {self.LARGEST}")
-        if not 1 <= self.margin < math.inf:
-            raise InputError(f"margin is {self.margin}; it is how many times over the photo covers "
+        if len(sides) > 2 or not all(_is_side(side, self.LARGEST) for side in (*sides, self.stride)):
+            raise InputError(f"the input's size is {self.size!r} pixels, its stride {self.stride!r}; "
+                             f"give integers from 1 to {self.LARGEST}")
+        if not (_is_number(self.margin) and self.margin >= 1):
+            raise InputError(f"margin is {self.margin!r}; it is how many times over the photo covers "
                              "the input; give 1 or more")
-        if not (len(self.mean) == len(self.std) == 3
-                and np.isfinite([*self.mean, *self.std]).all() and all(self.std)):
-            raise InputError(f"mean is {self.mean} and std {self.std}; "
+        if not (_are_three(self.mean) and _are_three(self.std) and all(self.std)):
+            raise InputError(f"mean is {self.mean!r} and std {self.std!r}; "
                              "give three numbers each, none of std zero")
 
     def changed(self, attributes):
         """The same with other values for some attributes, given as a dict."""
-        try:
-            return replace(self, **attributes)
-        except TypeError:
-            names = [field.name for field in fields(self)]
-            wrong = ", ".join(sorted(set(attributes) - set(names))) or attributes
-            raise InputError(f"preprocessing has no {wrong}; give some of {', '.join(names)}") from None
+        names = [field.name for field in fields(self)]
+        if wrong := [str(name) for name in attributes if name not in names]:
+            raise InputError(f"preprocessing has no {', '.join(wrong)}; give some of {', '.join(names)}")
+        return replace(self, **attributes)
 
     def describe(self):
         """The same in words."""
@@ -94,7 +92,11 @@ class Preprocessing:
         if self.resize == "fit":
             sides = (self.size * side / min(photo) for side in photo)
             rounded = (max(1, round(side / self.stride)) * self.stride for side in sides)
-            return View(photo, tuple(min(side, self.LONGEST * self.size) for side in rounded), whole)
+            width, height = (min(side, self.LONGEST * self.size) for side in rounded)
+            if width * height > self.PIXELS:
+                raise InputError(f"the network would see the photo at {width} x {height} pixels, more than "
+                                 f"{self.PIXELS:,}; give a smaller size")
+            return View(photo, (width, height), whole)
         size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
         if self.resize == "squash":
             return View(photo, size, whole)
@@ -132,6 +134,20 @@ class Preprocessing:
         return x if self.channels == 3 else x.mean(axis=0, keepdims=True), view
 
 
+def _is_side(n, largest):
+    """Whether a value is a side of a picture, in pixels."""
+    return isinstance(n, Integral) and not isinstance(n, bool) and 1 <= n <= largest
+
+
+def _is_number(x):
+    return isinstance(x, Real) and bool(np.isfinite(x))
+
+
+def _are_three(values):
+    """Whether a value is three numbers."""
+    return isinstance(values, (tuple, list, np.ndarray)) and len(values) == 3 and all(map(_is_number, values))
+
+
 MOST = 64  # the largest fixed batch; the photo is all of its pictures
 _USUAL = 256 / 224
 PRESETS = {
@@ -147,7 +163,7 @@ PRESETS = {
 
 def preset(name):
     """A preprocessing by its name; an InputError where there is none of that name."""
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise InputError(f"preprocessing {name!r} is not known; give one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
@@ -191,6 +207,9 @@ def for_input(shape, metadata, chosen, name, hint=None):
     first = shape[1] == channels or shape[3] != channels
     fixed = tuple(shape[:1:-1]) if first else (shape[2], shape[1])  # (width, height)
     changes = chosen if isinstance(chosen, dict) else {}
+    if not isinstance(chosen, (str, Preprocessing, dict, type(None))):
+        raise InputError(f"preprocessing is {chosen!r}; give a dict, or the name of a preset, "
+                         f"one of {', '.join(PRESETS)}")
     if isinstance(chosen, (str, Preprocessing)):
         found = preset(chosen) if isinstance(chosen, str) else chosen
     elif "resize" in metadata:
@@ -206,6 +225,9 @@ def for_input(shape, metadata, chosen, name, hint=None):
     if None not in fixed and max(fixed) > Preprocessing.LARGEST:
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels; "
                          f"give a network that takes at most {Preprocessing.LARGEST} a side")
+    if None not in fixed and (shape[0] or 1) * fixed[0] * fixed[1] > Preprocessing.PIXELS:
+        raise InputError(f"{name} takes {shape[0]} pictures of {fixed[0]} x {fixed[1]} pixels at once; "
+                         f"give a network that takes at most {Preprocessing.PIXELS:,} pixels")
     if None not in fixed and changes.get("size", fixed[0]) not in fixed:
         raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels only; leave --size out")
     if None not in fixed and found.resize != "fit":
@@ -220,6 +242,6 @@ def _described(metadata, name):
             int(metadata["size"]), metadata["resize"], tuple(json.loads(metadata["mean"])),
             tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name} describes its preprocessing badly ({error}); "
                          "write its metadata again") from None

@@ -11,12 +11,13 @@ import numpy as np
 from ..errors import CamNotApplicable
 from ..image.photo import read_photo
 from ..image.preprocessing import PRESETS
-from ..paper.cam import softmax
+from ..names import plain
+from ..paper.cam import sigmoid, softmax
 from .classes import short_name
 from .head import LINEAR, find_scores, read_head
 from .network import MissingWeights, load, resolve
 from .onnx_reader import read_graph
-from .session import mapped
+from .session import model_bytes
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def inspect(model=None, **options):
         network = load(model, **options)
         error, f, S = _try(network)
     except CamNotApplicable as refusal:
-        drawing = f"{refusal.model}: refused\n\n{_wrapped(refusal.reason)}"
+        drawing = f"{plain(refusal.model)}: refused\n\n{_wrapped(refusal.reason)}"
         return Inspection("refused", reason=refusal.reason, drawing=drawing)
     except MissingWeights as missing:
         return _by_graph(model, options.get("output"), missing)
@@ -153,7 +154,7 @@ def try_presets(photo, model=None, **options):
     for name in ("default", *PRESETS):
         network = load(model, preprocessing=None if name == "default" else name, **options)
         S = network.see(photo).S
-        P = 1 / (1 + np.exp(-S)) if network.sigmoid else softmax(S)
+        P = sigmoid(S) if network.sigmoid else softmax(S)
         c = int(S.argmax())
         found.append(Trial(name, c, short_name(network.classes[c]), float(P[c])))
     return found
@@ -161,7 +162,7 @@ def try_presets(photo, model=None, **options):
 
 def as_table(trials):
     """The trials side by side, for a terminal."""
-    rows = [f"{one.preprocessing:<19} {one.P:>7.1%}  {one.name}" for one in trials]
+    rows = [f"{one.preprocessing:<19} {one.P:>7.1%}  {plain(one.name)}" for one in trials]
     return "\n".join([f"{'preprocessing':<19} {'P':>7}  best class", *rows])
 
 
@@ -174,7 +175,7 @@ def _try(network):
 def _by_graph(model, output, missing):
     """The verdict on a network whose weights are not there, as far as its graph tells."""
     path, _, _ = resolve(model)
-    graph = read_graph(mapped(path), path.name)
+    graph = read_graph(model_bytes(path), path.name)
     heads = [head for scores in find_scores(graph, path.name, output) if (head := read_head(graph, scores))]
     if len(heads) != 1:
         raise missing
@@ -187,7 +188,7 @@ def _by_graph(model, output, missing):
     reason = f"{head.form.identity}, by the graph alone: nothing was computed, for {missing}."
     return Inspection(head.form.verdict, head.form.name, reason, head.f, names[0],
                       names[1] if len(names) > 1 else None, K, C, drawing="\n".join([
-                          f"{path.name}: {head.form.verdict} ({head.form.name})", "", _wrapped(reason)]))
+                          f"{plain(path.name)}: {head.form.verdict} ({head.form.name})", "", _wrapped(reason)]))
 
 
 def _drawing(network, f, S, shown, reason):
@@ -208,12 +209,11 @@ def _drawing(network, f, S, shown, reason):
     lines += [
         f"    S  {network.head.S}  (C,) = ({len(S)},)",
         "",
-        _wrapped(reason),
     ]
-    lines.append(_wrapped(network.form.meaning))
-    lines += [f"assumed: {text}" for text in network.assumed]
-    return "\n".join(lines)
+    wrapped = [_wrapped(reason), _wrapped(network.form.meaning)]
+    assumed = [f"assumed: {text}" for text in network.assumed]
+    return "\n".join([*map(plain, lines), *wrapped, *map(plain, assumed)])
 
 
 def _wrapped(text):
-    return textwrap.fill(text, 79)
+    return textwrap.fill(plain(text), 79)

@@ -17,7 +17,7 @@ from .geometry import POINTWISE, Lost, Place, trace
 from .network import Network, load, resolve
 from .onnx_reader import read_graph
 from .onnx_writer import slim
-from .session import mapped, open_session, run_session, stamp_of, unchanged, understand_input
+from .session import model_bytes, open_session, run_session, stamp_of, unchanged, understand_input
 
 ACTIVATIONS = {
     "Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu",
@@ -89,7 +89,7 @@ class Body:
     def __init__(self, path, preprocessing=None, end=None, units_first=None, threads=None):
         self.name = path.name
         self._file = path.resolve()
-        data, self._stamp = mapped(path), stamp_of(self._file)
+        data, self._stamp = model_bytes(path), stamp_of(self._file)
         self._graph = read_graph(data, self.name)
         self.f, self._units_first = end, units_first
         self._nodes = _before(self._graph, [end] if end else self._graph.outputs)

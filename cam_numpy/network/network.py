@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
 from ..image.preprocessing import View, preset
+from ..names import plain
 from ..paper.forms import NIN, SQUEEZENET
 from . import hints
 from .ask import explain
@@ -24,7 +25,7 @@ from .head import POOLING, between, bits, find_scores, read_head
 from .onnx_reader import read_graph
 from .onnx_writer import part, slim
 from .search import Cut, Found, Tensor, candidates, search, units_first, unrolled
-from .session import fed, mapped, open_session, run_session, stamp_of, unchanged, understand_input
+from .session import fed, model_bytes, open_session, run_session, shape_of, stamp_of, unchanged, understand_input
 
 SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
 
@@ -52,7 +53,7 @@ def load(model=None, *, output=None, preprocessing=None, labels=None, threads=No
         itself, else "class 0", "class 1" ...
     threads : int, optional
         How many threads work at one photo; 1 where photos are many and each thread shows the
-        network a photo of its own. By default up to 4.
+        network a photo of its own. By default up to 4, and never more than there are cores.
 
     Returns
     -------
@@ -179,7 +180,7 @@ class Network:
         self.path = Path(path)
         self.name = self.path.name
         self._threads = threads
-        data = mapped(self.path)
+        data = model_bytes(self.path)
         self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
         self._stamp = stamp_of(self._file)
         graph = read_graph(data, self.name)
@@ -194,14 +195,18 @@ class Network:
             self.assumed.append(f"of its outputs ({', '.join(graph.outputs)}), {self.head.output} is taken "
                                 "for the scores (to change this: output)")
         self.w, self.b, self.binary = _two_classes(found.w, found.b)
+        # S and -S are the scores for and against, so that P = 1 / (1 + exp(-S)), as for any single score
+        self.sigmoid = self.sigmoid or self.binary
         self.classes, self.wnids, self.named = self._name_classes()
-        del self._source  # the file's bytes
+        del self._source  # the file's bytes, which each node would keep, too
+        for node in self.head.chain:
+            node.message = None
 
     def __repr__(self):
         C, K = self.w.shape
         assumed = "; assumed: preprocessing" if self.assumes_preprocessing else ""
         form = f"{self.form.verdict} ({self.form.name})"
-        return f"<Network {self.name}: {K} units, {C} classes, {form}{assumed}>"
+        return f"<Network {plain(self.name)}: {K} units, {C} classes, {form}{assumed}>"
 
     @property
     def assumes_preprocessing(self):
@@ -300,7 +305,8 @@ class Network:
 
     def _size(self):
         """[H, W], as far as onnxruntime infers them from the graph."""
-        (shape,) = (tensor.shape for tensor in self._session.get_outputs() if tensor.name == self.head.f)
+        (shape,) = (shape_of(tensor, self.name) for tensor in self._session.get_outputs()
+                    if tensor.name == self.head.f)
         return (shape[1:3] if self.head.channels_last else shape[2:]) if len(shape) == 4 else []
 
     def _one_cell(self, K, picture):
@@ -320,7 +326,8 @@ class Network:
 
     def _units(self):
         """K, as onnxruntime infers it from the graph; where it cannot, from a run on a made-up picture."""
-        (shape,) = (tensor.shape for tensor in self._session.get_outputs() if tensor.name == self.head.f)
+        (shape,) = (shape_of(tensor, self.name) for tensor in self._session.get_outputs()
+                    if tensor.name == self.head.f)
         K = shape[3 if self.head.channels_last else 1] if len(shape) == 4 else None
         return K if isinstance(K, int) else len(self._fetch(self.noise())[0])
 

@@ -115,6 +115,15 @@ def read_graph(data, name="the model"):
         raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
 
 
+MOST = 1_000_000  # fields of a message; the largest networks have some ten thousand
+MOST_OUTPUTS = 1000
+# the attributes that are read here, and the type that each has where it is there
+TYPES = {
+    "axes": list, "kernel_shape": list, "pads": list, "strides": list, "group": int, "transA": int, "transB": int,
+    "keepdims": int, "alpha": float, "beta": float, "epsilon": float,
+}
+
+
 def _fields(message):
     """The (field number, value) pairs of a message; nothing is copied."""
     for number, value, _, _ in spans(message):
@@ -123,11 +132,15 @@ def _fields(message):
 
 def spans(message):
     """The same with the bytes that each field takes, (number, value, start, end)."""
-    i = 0
+    i = count = 0
     while i < len(message):
         start = i
         key, i = _read_varint(message, i)
-        kind = key & 7
+        kind, count = key & 7, count + 1
+        if key < 8:
+            raise ValueError(f"field number 0 at byte {start} of a message")
+        if count > MOST:
+            raise ValueError(f"a message of more than {MOST:,} fields")
         if kind == 0:
             value, i = _read_varint(message, i)
         else:
@@ -156,6 +169,11 @@ def _read_varint(message, i):
 
 def _text(value):
     return bytes(value).decode("utf-8", "replace")
+
+
+def _name(value):
+    """A name that tensors are connected by; one that is not UTF-8 is a ValueError."""
+    return bytes(_message(value)).decode()
 
 
 def _signed(n):
@@ -216,6 +234,8 @@ def _graph(message, graph):
             graph.inputs[name] = shape
         elif number == 12:  # output
             graph.outputs.append(_value_info(_message(value))[0])
+            if len(graph.outputs) > MOST_OUTPUTS:
+                raise ValueError(f"more than {MOST_OUTPUTS} outputs")
 
 
 class _Tensor(NamedTuple):
@@ -237,7 +257,7 @@ def _tensor(message, longest=8):
         elif number == 7 and (isinstance(value, int) or len(value) <= 10 * longest):
             integers += _integers(value)  # ten bytes at most for each
         elif number == 8:
-            name = _text(_message(value))
+            name = _name(value)
         elif number == 9:
             raw = _message(value)
         elif number == 13:  # StringStringEntryProto, key = 1, value = 2
@@ -252,15 +272,17 @@ def _node(message):
     node = Node("", [], [])
     for number, value in _fields(message):
         if number == 1:
-            node.inputs.append(_text(_message(value)))
+            node.inputs.append(_name(value))
         elif number == 2:
-            node.outputs.append(_text(_message(value)))
+            node.outputs.append(_name(value))
         elif number == 3:
             node.name = _text(_message(value))
         elif number == 4:
             node.op = _text(_message(value))
         elif number == 5:
             name, attribute = _attribute(_message(value))
+            if not isinstance(attribute, TYPES.get(name, object)):
+                raise ValueError(f"the attribute {name} of a node is {attribute!r:.40}")
             node.attributes[name] = attribute
     return node
 
@@ -291,7 +313,7 @@ def _value_info(message):
     name, shape = "", None
     for number, value in _fields(message):
         if number == 1:
-            name = _text(_message(value))
+            name = _name(value)
         elif number == 2:  # TypeProto.tensor_type = 1, its shape = 2, its dim = 1
             for part in _inside(_message(value), 1, 2):
                 shape = tuple(

@@ -6,11 +6,12 @@ import os
 
 from .onnx_reader import spans
 
+WHOLE = 32 << 20  # bytes of the largest model that is handed over whole, so that its file may change
 LARGE = 8192  # bytes; copying a smaller array takes no longer than mapping it
 
 
 def slim(data, file, tensors):
-    """The model without its large arrays, and with inner tensors as outputs.
+    """The model with inner tensors as outputs and, where it is large, without its large arrays.
 
     A tensor need not hold its bytes: it can say in which file they lie, from
     where on, and how many. Those of a large array do lie in a file already, the
@@ -35,7 +36,10 @@ def slim(data, file, tensors):
     # behind it, a model that holds nothing but more outputs is the same network, which now shows them.
     # ValueInfoProto.name = 1, GraphProto.output = 12, GraphProto.initializer = 5, ModelProto.graph = 7
     outputs = b"".join(_bytes_field(12, _bytes_field(1, name.encode())) for name in tensors)
-    return b"".join([*_slim_inside(memoryview(data), 0, os.fsencode(file), 7, 5), _bytes_field(7, outputs)])
+    pieces = [data]
+    if len(data) > WHOLE:
+        pieces = _slim_inside(memoryview(data), 0, os.fsencode(file), 7, 5)
+    return b"".join([*pieces, _bytes_field(7, outputs)])
 
 
 def part(data, graph, outputs, inputs=None):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from numbers import Integral
 
 import numpy as np
 
 from ..errors import CamNotApplicable, InputError
 from ..image.preprocessing import for_input
 from ..input import unreadable
+from . import onnx_writer
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # must be set before the import
+# off, unless the user says "0": "" says nothing, but onnxruntime takes it for "0"
+TELEMETRY = os.environ.get("ORT_DISABLE_TELEMETRY") or "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = TELEMETRY  # must be set before the import
 import onnxruntime  # noqa: E402 - see the line above
+
+if TELEMETRY == "1":
+    onnxruntime.disable_telemetry_events()  # in case that somebody imported it before us
 
 # onnxruntime's name of a type: NumPy's, and the number that TensorProto.DataType gives it
 TYPES = {
@@ -33,7 +40,7 @@ def open_session(model, path, threads=None):
     path : Path
         The file that it comes from: weights may lie in it, and beside it.
     threads : int, optional
-        By default up to 4.
+        By default up to 4; never more than there are cores.
 
     Raises
     ------
@@ -42,7 +49,7 @@ def open_session(model, path, threads=None):
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised anyway
-    options.intra_op_num_threads = threads or min(THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = _count(threads)
     folder = str(path.resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
@@ -51,8 +58,26 @@ def open_session(model, path, threads=None):
             enable_fallback=0,  # it would print and try again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
-        raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__}: "
-                         f"{reason(error)}") from None
+        raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__} "
+                         f"({reason(error)}); export the network again, or update onnxruntime") from None
+
+
+def _count(threads):
+    """How many threads work at one photo: as many as were asked for, where there are as many cores."""
+    cores = os.cpu_count() or 1
+    if threads is None:
+        return min(THREADS, cores)
+    if not isinstance(threads, Integral) or threads < 1:
+        raise InputError(f"threads is {threads!r}, not a positive integer; give 1 or more")
+    return int(min(threads, cores))
+
+
+def shape_of(tensor, model):
+    """The shape of a session's input or output; a side is a number, a name, or None."""
+    try:
+        return tensor.shape
+    except UnicodeDecodeError:
+        raise InputError(f"{model} names a dimension in letters that are not UTF-8; export it again") from None
 
 
 def understand_input(session, metadata, preprocessing, name, hint=None):
@@ -63,7 +88,7 @@ def understand_input(session, metadata, preprocessing, name, hint=None):
                                "the paper's networks take a picture", name)
     if inputs[0].type not in INPUTS:
         raise InputError(f"{name} takes {inputs[0].type}; give one that takes float, float16 or uint8")
-    shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
+    shape = [side if isinstance(side, int) and side > 0 else None for side in shape_of(inputs[0], name)]
     preprocessing, assumed = for_input(shape, metadata, preprocessing, name, hint)
     return inputs[0], preprocessing, assumed
 
@@ -85,15 +110,22 @@ def run_session(session, tensors, x, preprocessing, name):
         return session.run(tensors, inputs), batch
     except Exception as error:  # onnxruntime's exceptions share no base class
         (value,) = inputs.values()
-        raise InputError(f"{name} cannot take an input of shape {value.shape}: {reason(error)}") from None
+        raise InputError(f"{name} cannot take an input of shape {value.shape} ({reason(error)}); "
+                         "give its size as preprocessing") from None
 
 
-def mapped(path):
-    """The bytes of a file, mapped into memory rather than read."""
+def model_bytes(path):
+    """The bytes of a file; those of a large one are mapped into memory rather than read.
+
+    A mapped file must not get shorter while it is in use: the system would kill Python. So only the
+    large ones are mapped, where it saves memory that counts.
+    """
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; give an .onnx file")
     try:
-        return np.memmap(path, np.uint8, mode="r").data if path.stat().st_size else b""
+        if path.stat().st_size <= onnx_writer.WHOLE:
+            return path.read_bytes()
+        return np.memmap(path, np.uint8, mode="r").data
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; check the name") from None
     except (OSError, ValueError) as error:
@@ -117,5 +149,5 @@ def unchanged(file, stamp, name):
 
 def reason(error):
     """onnxruntime's message in one line, without its prefix, cut between two words."""
-    text = " ".join(str(error).split(" : ")[-1].split())
+    text = " ".join(str(error).split(" : ")[-1].split()).rstrip(".")
     return text if len(text) <= 200 else re.match(r".{0,199}(?=\s)|\S+", text).group() + " …"

@@ -183,6 +183,18 @@ def softmax(S):
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(S):
+    """P_c = 1 / (1 + exp(-S_c)), where a network judges each class by itself.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([-1000., 0., 1000.]))
+    array([0. , 0.5, 1. ])
+    """
+    # = exp(-log(exp(0) + exp(-S_c))), which cannot overflow
+    return np.exp(-np.logaddexp(0, -S))
+
+
 def class_activation_map(f, w, c):
     """M_c, the class activation map: where the evidence for class c lies.
 

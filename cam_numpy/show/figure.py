@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from ..errors import InputError
+from ..names import cut
 from ..output import PNG_LEVEL
 from .colours import overlay, palette, remark, scale_of
-from .text import cut
 
 DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
@@ -75,6 +80,48 @@ class Layout:
         return GAP + self.columns * (self.room + GAP), bottom, 0.2, tall
 
 
+@contextmanager
+def own_settings():
+    """Draw with matplotlib's own settings, whatever the user's are; everything here draws within it.
+
+    A matplotlibrc may change fonts, sizes and colour maps, or typeset with TeX. Within, texts are
+    shown letter by letter, so that a name such as "$5 or $6" is no formula: a text that is one says
+    ``parse_math=True``. Letters that no font has are shown as boxes, without a warning.
+
+    >>> @own_settings()
+    ... def draw_something(path):
+    ...     figure = blank((6, 4))
+    ...     ...
+    ...     save(figure, path)
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
+    matplotlib = _matplotlib()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
+        yield
+
+
+def _matplotlib():
+    """matplotlib, even where MPLBACKEND names a backend that is missing; Jupyter sets it for shells, too."""
+    new, backend = "matplotlib" not in sys.modules, os.environ.get("MPLBACKEND")
+    if new:
+        os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    except (OSError, ValueError) as error:
+        raise InputError(f"matplotlib cannot read its settings ({error}); mend your matplotlibrc") from None
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if new and backend:
+        with suppress(ValueError):  # so that pyplot finds it, should the user import that later
+            matplotlib.rcParams["backend"] = backend
+    return matplotlib
+
+
+@own_settings()
 def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None, most=None):
     """Draw the photo and the maps of some classes, on one common scale.
 
@@ -150,14 +197,14 @@ def ground(photo, minus):
     return photo if minus is None else photo.convert("L").convert("RGB")
 
 
+@own_settings()
 def save(figure, path):
     """Write a figure as a PNG file."""
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
 
 
 def blank(size):
-    """An empty figure of (width, height) inches, which needs no screen."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notes on font caches
+    """An empty figure of (width, height) inches, which needs no screen; draw on it within `own_settings`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -179,7 +226,7 @@ def _footer(e):
     approximate = "" if e.form.verdict == "exact" else "; the maps are approximate"
     silent = f", without the units {', '.join(map(str, e.silent))}" if e.silent else ""
     identity = e.form.scoring if approximate else f"S_c = {e.form.formula}"
-    return (f"{e.model}: f is {K} x {H} x {W}{cut(silent, 60)}.   {identity} "
+    return (f"{cut(e.model, 40)}: f is {K} x {H} x {W}{cut(silent, 60)}.   {identity} "
             f"holds for all {len(e.S)} classes, to {e.max_abs_error:.0e}{approximate}")
 
 
@@ -195,7 +242,7 @@ def _panel(axes, picture, title, numbers, note="", color=INK):
     axes.set_axis_off()
     above = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
     axes.annotate(title, (0.5, 1), (0, 22), fontsize=12, color=INK, fontweight="bold", **above)
-    axes.annotate(numbers, (0.5, 1), (0, 7), fontsize=10, color=color, **above)
+    axes.annotate(numbers, (0.5, 1), (0, 7), fontsize=10, color=color, parse_math=True, **above)
     if note:
         axes.text(0.5, 0.02, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=9,
                   color=INK, bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2})
@@ -238,5 +285,5 @@ def _scale_bar(axes, scale, colors, label):
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.tick_params(labelsize=9, colors=INK)
-    axes.set_ylabel(label, fontsize=10, color=INK)
+    axes.set_ylabel(label, fontsize=10, color=INK, parse_math=True)
     axes.set_frame_on(False)

@@ -7,9 +7,9 @@ import textwrap
 import numpy as np
 from PIL import Image
 
+from ..names import cut, plain
 from .colours import paint, scale_of
-from .figure import BOX, DPI, FAINT, GAP, INK, blank
-from .text import cut
+from .figure import BOX, DPI, FAINT, GAP, INK, blank, own_settings
 
 WIDE, TEXT, HEAD, FOOT = 1.15, 2.1, 0.55, 0.45  # inches: a square panel, the text, above, below
 # what a layer of such a receptive field, in parts of the input's short side, is known for
@@ -21,6 +21,7 @@ LOOK_FOR = (
 )
 
 
+@own_settings()
 def draw(maps, rows, colors="inferno"):
     """Draw some layers of one photo.
 
@@ -77,7 +78,7 @@ def draw(maps, rows, colors="inferno"):
             unit.text(0.03, 0.97, f"{k}", transform=unit.transAxes, va="top", fontsize=7, color="white",
                       bbox={"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1})
     letters = int((width - 2 * GAP) / 0.068)
-    say(GAP, FOOT - 0.08, textwrap.fill(_footer(maps), letters), color=FAINT, fontsize=8)
+    say(GAP, FOOT - 0.08, textwrap.fill(plain(_footer(maps)), letters), color=FAINT, fontsize=8)
     return figure
 
 

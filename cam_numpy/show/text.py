@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 
+from ..names import cut, plain
 from ..paper.boxes import iou
 
 
@@ -57,15 +58,21 @@ def as_text(explanation, chosen, boxes=None, true_boxes=(), minus=None):
 
 def _table(e, chosen, maps):
     """For each class its score, and the terms that it consists of."""
-    rows = [(c, e.form.terms(M, e.F, e.w[c], e.b[c]), e.form.beside(M)) for c, M in zip(chosen, maps, strict=True)]
+    rows = [
+        (c, e.form.terms(M, e.F, e.w[c], e.b[c]), e.form.beside(M))
+        for c, M in zip(chosen, maps, strict=True)
+    ]
     terms, beside = list(rows[0][1]), list(rows[0][2])
     room = min(26, 51 - 9 * (len(terms) + len(beside)))
-    heads = [f"{terms[0]:>8}", *(f"{f'+ {name}':>8}" for name in terms[1:]), *(f"{name:>8}" for name in beside)]
+    heads = [f"{terms[0]:>8}", *(f"{f'+ {term}':>8}" for term in terms[1:])]
+    heads += [f"{more:>8}" for more in beside]
     yield f"{'c':>5}  {'class':<{room}} {'P_c':>7} {'S_c':>8}  =  " + " ".join(heads)
     for c, parts, more in rows:
         first, *others = parts.values()
-        numbers = [f"{first:>8.3f}", *(f"{n:>+8.3f}" for n in others), *(f"{n:>8.3f}" for n in more.values())]
-        yield (f"{c:>5}  {cut(e.class_name(c), room):<{room}} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  " + " ".join(numbers))
+        numbers = " ".join([
+            f"{first:>8.3f}", *(f"{n:>+8.3f}" for n in others), *(f"{n:>8.3f}" for n in more.values())
+        ])
+        yield f"{c:>5}  {cut(e.class_name(c), room):<{room}} {e.P[c]:>7.1%} {e.S[c]:>8.3f}  =  {numbers}"
 
 
 def _differences(e, chosen, minus):
@@ -120,7 +127,9 @@ def _units(e, c, M, count=5):
 
 def _check(e):
     scale = np.abs(e.S).max()
-    agreement = f"{e.max_abs_error:.1e}" + (f", {e.max_abs_error / scale:.0e} of the largest score" if scale else "")
+    agreement = f"{e.max_abs_error:.1e}"
+    if scale:
+        agreement += f", {e.max_abs_error / scale:.0e} of the largest score"
     return [
         f"check    {e.form.identity}",
         f"         for all {len(e.S)} classes, S being "
@@ -143,7 +152,7 @@ def one_line(explanation):
 
 def heading(head, text):
     """A line of the heading, and as many more as 80 columns demand."""
-    return textwrap.fill(f"{head:<9}{text}", 80, subsequent_indent=" " * 9)
+    return textwrap.fill(f"{head:<9}{plain(text)}", 80, subsequent_indent=" " * 9)
 
 
 def _row(symbol, shape, meaning, values):
@@ -152,12 +161,8 @@ def _row(symbol, shape, meaning, values):
 
 
 def _number(x):
-    return f"{x:.4f}" if abs(x) < 10 else f"{x:.2f}"
-
-
-def cut(text, length):
-    """A text in at most `length` characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    size = abs(x)
+    return f"{x:.4f}" if size < 10 else f"{x:.2f}" if size < 1e5 else f"{x:.1e}"
 
 
 def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=None):

@@ -6,12 +6,14 @@ import textwrap
 
 import numpy as np
 
-from .figure import FAINT, GAP, INK, blank
-from .text import cut, heading
+from ..names import cut, plain
+from .figure import FAINT, GAP, INK, blank, own_settings
+from .text import heading
 
 SIDE, TEXT, HEAD, FOOT = 1.15, 3.3, 0.62, 0.45  # inches: a crop, the text, above, below
 
 
+@own_settings()
 def draw(found):
     """Draw the units of a class: a row a unit, the crops where it fires most.
 
@@ -39,19 +41,20 @@ def draw(found):
         top = height - HEAD - row * pitch
         say(GAP, top, f"unit {unit.k}", fontsize=11, fontweight="bold")
         numbers = f"mean $w_k^c F_k$ = {unit.product:.3f},  $w_k^c$ = {unit.w:.3f}"
-        say(GAP + 0.85, top - 0.02, numbers, color=FAINT)
+        say(GAP + 0.85, top - 0.02, numbers, color=FAINT, parse_math=True)
         say(GAP, top - 0.27, _wrapped("for", unit.speaks_for), linespacing=1.15)
-        say(GAP, top - 0.76, _wrapped("against", unit.speaks_against), color=FAINT, linespacing=1.15)
+        against = _wrapped("against", unit.speaks_against)
+        say(GAP, top - 0.76, against, color=FAINT, linespacing=1.15)
         for column, crop in enumerate(unit.crops):
             left = GAP + TEXT + column * (SIDE + 0.08)
             axes = figure.add_axes((left / width, (top - SIDE) / height, SIDE / width, SIDE / height))
             axes.imshow(np.asarray(crop.picture), aspect="auto")
             axes.set_axis_off()
             say(left + SIDE / 2, top - SIDE - 0.02, f"$f_k$ = {crop.f:.2f}",
-                ha="center", color=FAINT, fontsize=7.5)
-    say(GAP, FOOT - 0.1, f"{found.model}: the {len(found.units)} of {found.K} units that come first by "
-        f"{_ranked(found)}.\nA crop is half as wide as what the network sees, around the place where "
-        "the unit fires most.", color=FAINT, fontsize=8)
+                ha="center", color=FAINT, fontsize=7.5, parse_math=True)
+    say(GAP, FOOT - 0.1, f"{cut(found.model, 40)}: the {len(found.units)} of {found.K} units that come "
+        f"first by {_ranked(found)}.\nA crop is half as wide as what the network sees, around the place "
+        "where the unit fires most.", color=FAINT, fontsize=8)
     return figure
 
 
@@ -73,7 +76,7 @@ def names(vocabulary):
 
 
 def _wrapped(head, vocabulary):
-    lines = textwrap.wrap(f"{head} {names(vocabulary)}", 46)
+    lines = textwrap.wrap(f"{head} {plain(names(vocabulary))}", 46)
     return "\n".join([*lines[:2][:-1], cut(" ".join(lines[min(1, len(lines) - 1):]), 46)])
 
 

@@ -1,0 +1,163 @@
+"""What every command shares as a process: its streams, its signals, its exit status.
+
+Exit statuses: 0; 2 where something given could not be used; 128 + n after signal n, 130 for
+Ctrl-C. `inspect` has 1 besides, where CAM does not apply.
+"""
+
+from __future__ import annotations
+
+import _thread
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+
+from ..errors import InputError
+from ..names import plain
+
+REFUSED = InputError, MemoryError  # what ends in one line, not in a traceback
+ECHO = 1.0  # seconds; a second Ctrl-C within them is a nervous finger, and must not stop the tidying up
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+GONE = errno.EPIPE, errno.EINVAL  # the reader of a pipe; EINVAL is what Windows says
+
+
+def say(text):
+    """Print results on standard output.
+
+    In `cam-numpy ... | head` the reader leaves early: what is left to print is dropped, and the
+    work goes on.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, as the disk is full.
+    """
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        _into_nothing(sys.stdout)
+        if error.errno not in GONE:
+            raise InputError(f"standard output cannot be written ({error.strerror}); make room, or send it "
+                             "elsewhere") from None
+
+
+def tell(text, start="", end="\n"):
+    """Print on standard error what is not a result: progress, errors. If that fails, nothing happens."""
+    try:
+        _write(sys.stderr, text, start, end)
+    except OSError:
+        _into_nothing(sys.stderr)
+
+
+def complain(error):
+    """Print one of `REFUSED`; returns the exit status that goes with it."""
+    if isinstance(error, MemoryError):
+        reason = str(error) or "none is left"
+        error = InputError(f"there is not enough memory ({reason}); give a smaller photo or a smaller "
+                           "--size, or close other programs")
+    tell(f"cam-numpy: {error}")
+    return 2
+
+
+def _write(stream, text, start="", end="\n"):
+    """Write text in the letters that a stream has, and without those that a terminal obeys."""
+    text = "\n".join(map(plain, text.split("\n")))
+    encoding = stream.encoding or "utf-8"
+    stream.write(start + text.encode(encoding, "replace").decode(encoding) + end)
+    stream.flush()
+
+
+def _into_nothing(stream):
+    """Send the rest of a stream nowhere: what is in its buffer would be tried again at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def run(main):
+    """Run `main` as this process: in order with the streams and signals that it was born with.
+
+    Parameters
+    ----------
+    main : callable
+        Returns an exit status.
+    """
+    signals = Signals()
+    _own_streams()
+    try:
+        status = main()
+    except SystemExit as stop:  # argparse's
+        status = stop.code
+    except (KeyboardInterrupt, Exception):
+        if not signals.number:
+            raise
+        status = interrupted()  # modules in C that are interrupted while they are imported raise anything
+    signals.give_back()  # there is nothing left to tidy up
+    sys.exit(128 + signals.number if signals.number else status)
+
+
+def interrupted():
+    """Say so; returns the exit status that goes with it."""
+    tell("cam-numpy: interrupted")
+    return 130
+
+
+class Signals:
+    """Ctrl-C, `kill` and a terminal that closes: each raises KeyboardInterrupt, on which all tidy up.
+
+    Attributes
+    ----------
+    number : int or None
+        The signal that came.
+    """
+
+    def __init__(self):
+        self.number, self._last = None, -ECHO
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+                signal.signal(number, self._came)
+        sys.unraisablehook = self._lost
+
+    def _came(self, number, frame):
+        now = time.monotonic()
+        if now - self._last >= ECHO:
+            self.number, self._last = number, now
+            raise KeyboardInterrupt
+
+    def _lost(self, unraisable):
+        """Python cannot raise in a callback, such as those of the import system: raise it again soon."""
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            return sys.__unraisablehook__(unraisable)
+        self._last = -ECHO
+        again = threading.Timer(0.05, _send, [self.number])
+        again.daemon = True
+        again.start()
+
+    def give_back(self):
+        """From here on a signal ends the process at once."""
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._came:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _send(number):
+    """Send this process a signal, from any thread."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)  # wakes it, whatever it waits for
+    else:
+        _thread.interrupt_main(number)
+
+
+def _own_streams():
+    """Make sure that all three streams are there, and that only we write to standard error."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # a stream was closed; a file that we open later must not get its number
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    else:
+        sys.stderr = open(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    os.dup2(number, 2)  # what libraries in C, such as libtiff, write there is not for the user
+    os.close(number)
