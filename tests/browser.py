@@ -99,6 +99,19 @@ class Browser:
     def point(self, selector, i=0):
         self._actions().move_to_element(self.find(selector)[i]).perform()
 
+    def tap(self, selector, x=0.5, y=0.5):
+        """With a finger, at a place of an element given as fractions of its width and height."""
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+        from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+        left, top, width, height = self.script("""arguments[0].scrollIntoView({ block: "center" });
+            const { left, top, width, height } = arguments[0].getBoundingClientRect();
+            return [left, top, width, height];""", self.find(selector)[0])
+        finger = ActionBuilder(self.driver, mouse=PointerInput("touch", "finger"), duration=0)
+        finger.pointer_action.move_to_location(round(left + x * width), round(top + y * height))
+        finger.pointer_action.pointer_down().pointer_up()
+        finger.perform()
+
     def drag(self, selector, start, stop):
         """From one place of an element to another, in pixels of the screen from its top left."""
         element = self.find(selector)[0]

@@ -31,15 +31,18 @@ HOSTILE = [
 
 
 def made_up(seed=0, size=(64, 48), view=None, classes=None, form=GAP, sigmoid=False, name="photo.png",
-            f=None, w=None):
-    """An explanation of small integers: on a photo of this size all about boxes is exact."""
+            f=None, w=None, seen=(W * 4, H * 4)):
+    """An explanation of small integers: on a photo of this size all about boxes is exact.
+
+    `view` is the part of the photo that the network saw, `seen` the size of its input.
+    """
     rng = np.random.default_rng(seed)
     f = rng.integers(0, 9, (K, H, W)).astype(np.float32) if f is None else f
     w = rng.integers(-4, 5, (C, K)).astype(np.float32) if w is None else w
     b = rng.integers(-2, 3, len(w)).astype(np.float32)
     return Explanation(
         photo=Image.fromarray(scene(size[1], size[0])), name=name, model="made-up.onnx",
-        view=View(size, (W * 4, H * 4), view or (0, 0, *size)),
+        view=View(size, seen, view or (0, 0, *size)),
         classes=classes or [f"thing {c}, Res {c}" for c in range(len(w))],
         f=f, w=w, b=b, S=form.scores(f, w, b).astype(np.float32), form=form, sigmoid=sigmoid,
         max_abs_error=0.0,

@@ -37,6 +37,8 @@ def explanations(shipped, max_pooled):
         "panorama": explain(Image.fromarray(scene(150, 900, seed=5)), shipped),
         "resnet50": of_the_size_of_resnet50(),
         "whole": made_up(seed=1), "cropped": made_up(seed=2, size=(96, 64), view=(16.0, 8.0, 80.0, 56.0)),
+        # 4 x 4 pixels a cell do not divide an input of 14 x 13: the last cells lie beyond it, or end before
+        "uneven": made_up(seed=5, size=(56, 52), seen=(14, 13)),
         "rectified": made_up(seed=3, form=SQUEEZENET), "sigmoid": made_up(seed=4, sigmoid=True),
         "corners": made_up(f=touching, w=np.array([[3.], [2], [1]], np.float32), size=(W, H)),
         "negative": made_up(**nowhere), "zero": made_up(f=np.zeros((K, H, W), np.float32)),
@@ -287,20 +289,27 @@ def test_two_classes(browser, explanations):
 # --- boxes ---------------------------------------------------------------------------------------
 
 def on_grid(e, c):
-    """The map on the grid on which boxes are found."""
-    shrink = max(1, max(e.photo.size) / 224)
-    width, height = (max(1, round(side / shrink)) for side in e.photo.size)
-    return e.view.lay(e.M(c), width=width, height=height)
+    """The map on the grid on which boxes are found, along one axis after the other."""
+    M, seen, cells = e.M(c), e.view.seen_pixels(), e.view.cells(*e.f.shape[1:])
+    shrink = max(1, max(seen[2] - seen[0], seen[3] - seen[1]) / 224)
+    for axis in (0, 1):  # x along the columns, then y along the rows
+        M, start, stop = M.T, seen[axis], seen[axis + 2]
+        count = max(1, round((stop - start) / shrink))
+        x = start + (np.arange(count) + 0.5) * (stop - start) / count
+        position = (x - cells[axis]) / (cells[axis + 2] - cells[axis]) * len(M) - 0.5
+        M = np.stack([np.interp(position, np.arange(len(M)), column) for column in M.T], axis=1)
+    return M
 
 
-@pytest.mark.parametrize("name", ["whole", "cropped", "rectified", "corners", "gap", "gmp", "squeezenet"])
+@pytest.mark.parametrize("name", [
+    "whole", "cropped", "uneven", "rectified", "corners", "gap", "gmp", "squeezenet"])
 def test_boxes_are_those_of_numpy(browser, explanations, name):
     e, compared = explanations[name], 0
     exact = e.model == "made-up.onnx"  # elsewhere float32 rounds in another order here and there
     for c in (best(e), best(e, 2)):
         laid = on_grid(e, c)
         for t in (0.2, 0.0, 0.07, 0.25, 0.5, 0.62, 0.98):
-            if not exact and np.nanmin(np.abs(laid - t * np.nanmax(laid))) < 2e-6 * np.nanmax(laid):
+            if not exact and np.abs(laid - t * laid.max()).min() < 2e-6 * laid.max():
                 continue
             browser.open(name, step="box", t=f"{t:.2f}", **{"class": c})
             text, ((boxes, pixels),) = browser.text("#box-text"), e.view.boxes(e.M(c), [t])
@@ -308,9 +317,9 @@ def test_boxes_are_those_of_numpy(browser, explanations, name):
             assert f"columns {x0} to {x1}, rows {y0} to {y1} of the photo" in text
             assert ("in one component" if len(boxes) == 1 else f"in {len(boxes)} components") in text
             kept, largest = map(float, re.search(r"(\S+) % of what .* has (\S+) % of it", text).groups())
-            assert kept == pytest.approx(100 * pixels.sum() / np.isfinite(laid).sum(), abs=0.1)  # "< 0.1 %"
+            assert kept == pytest.approx(100 * pixels.sum() / laid.size, abs=0.1)  # "< 0.1 %"
             assert largest == pytest.approx(100 * pixels.max() / pixels.sum(), abs=0.051)
-            assert browser.shown("laid-max") == close(np.nanmax(laid)) and browser.shown("t") == t
+            assert browser.shown("laid-max") == close(laid.max()) and browser.shown("t") == t
             compared += 1
     assert compared >= 8
 
@@ -381,6 +390,15 @@ def test_the_pointer_shows_a_cell_and_a_click_keeps_it(browser):
     assert browser.shown("y") == 1
 
 
+def test_a_finger_does_the_same(browser):
+    browser.open("whole", cell="0.0")
+    browser.tap("#picture", 0.9, 0.5)  # of 4 columns and 3 rows
+    browser.wait(lambda: (browser.shown("x"), browser.shown("y")) == (3, 1))
+    browser.open("whole", step="units")
+    browser.tap("#best-units button", 0.5, 0.3)
+    browser.wait(lambda: "4 of 5 units" in "".join(browser.texts("#silenced")))
+
+
 def test_what_is_pointed_at_lights_up_everywhere(browser, explanations):
     def lit():
         return browser.script("return document.querySelector('#bars tr.lit')?.dataset.k")
@@ -394,9 +412,13 @@ def test_what_is_pointed_at_lights_up_everywhere(browser, explanations):
     assert lit() == browser.find("#terms .term")[0].get_attribute("data-k") != k
     browser.point('#step-cell .symbol[data-lights="M"]')
     colour = "return getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
-    shown = browser.script(colour, "#bars .total")
-    assert shown == browser.script(colour, "#step-cell .symbol") != "rgba(0, 0, 0, 0)"
+    yellow = browser.script(colour, "#bars .total")
+    assert yellow == browser.script(colour, "#step-cell .symbol") != "rgba(0, 0, 0, 0)"
     assert browser.text("#step-cell .what").startswith("The class activation map")
+    browser.point("h1")
+    assert browser.script(colour, "#step-cell .symbol") != yellow
+    browser.point("#picture")  # a cell of the photo is M_c(x, y), too
+    assert browser.script(colour, "#step-cell .symbol") == browser.script(colour, "#bars .total") == yellow
     browser.point("h1")
     browser.script("document.querySelectorAll('#bars tr[data-k]')[2].focus()")  # the keyboard does the same
     assert lit() == browser.find("#bars tr[data-k]")[2].get_attribute("data-k")

@@ -9,6 +9,7 @@ from PIL import Image
 from cam_numpy import upsample
 from cam_numpy.errors import InputError
 from cam_numpy.image.preprocessing import Preprocessing
+from cam_numpy.image.view import View
 
 ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 FIT = Preprocessing(96, "fit", stride=8, **ZERO_ONE)
@@ -81,6 +82,16 @@ def test_what_was_cropped_away_is_marked_unseen():
     seen = np.isfinite(laid)
     assert laid.shape == (512, 640)
     assert seen[32:480, 96:544].all() and seen.sum() == 448 * 448
+
+
+def test_the_cells_lie_where_the_map_is_laid():
+    view = View((56, 52), (14, 13), (0, 0, 56, 52))  # 3.5 x 3.25 cells; the map has 4 x 3
+    left, top, right, bottom = view.cells(3, 4)
+    assert (left, top, right, bottom) == (0, 0, 64, 48)
+    M = np.arange(3.0)[:, None] * 10 + np.arange(4.0)
+    x, y = (np.arange(56) + 0.5 - left) * 4 / (right - left), (np.arange(52) + 0.5 - top) * 3 / (bottom - top)
+    want = np.clip(y - 0.5, 0, 2)[:, None] * 10 + np.clip(x - 0.5, 0, 3)
+    np.testing.assert_allclose(view.lay(M), want, atol=1e-6)
 
 
 def test_laying_at_another_size_shows_the_same_part():

@@ -92,7 +92,7 @@ class View:
             boxes, (n, 4) int array: (x0, y0, x1, y1), both ends included; cells, (n,) int array:
             the size of each component.
         """
-        left, top, right, bottom = self._seen_pixels()
+        left, top, right, bottom = self.seen_pixels()
         width, height = right - left, bottom - top
         shrink = max(1, width / LONGEST, height / LONGEST)
         x = _centres(left, right, max(1, round(width / shrink)))
@@ -104,7 +104,7 @@ class View:
             found.append((edges - [0, 0, 1, 1], cells))  # from the edges to the last pixels inside
         return found
 
-    def _seen_pixels(self):
+    def seen_pixels(self):
         """(left, top, right, bottom), the edges of the pixels whose centres the network saw.
 
         At least one pixel each way: the middle one, where it saw less.
@@ -115,6 +115,15 @@ class View:
 
         (left, right), (top, bottom) = map(between, self.box[:2], self.box[2:], self.photo)
         return left, top, right, bottom
+
+    def cells(self, H, W):
+        """(left, top, right, bottom) of all cells of an (H, W) map together, in the photo's pixels.
+
+        That can be a little more than the network saw, or less: see `_length`.
+        """
+        left, top, right, bottom = self.box
+        return (left, top, left + (right - left) * W / _length(self.input[0], W),
+                top + (bottom - top) * H / _length(self.input[1], H))
 
     def largest_box(self, M, threshold=THRESHOLD, rule="paper"):
         """The box of the largest component in the photo's pixels, or None where there is none.

@@ -91,7 +91,10 @@ def _record(e, classes):
     rounded = [name for name, array in arrays.items() if array.size > MOST_EXACT]
     return {
         "photo": {"name": e.name, "width": e.photo.width, "height": e.photo.height, "jpeg": _jpeg(e.photo)},
+        # in the photo's pixels: what the network saw, the pixels whose centres it saw, the map's cells
         "view": [float(side) for side in e.view.box],
+        "seen": [int(side) for side in e.view.seen_pixels()],
+        "cells": [float(side) for side in e.view.cells(*e.f.shape[1:])],
         "model": e.model, "classes": e.classes, "form": e.form.name, "sigmoid": bool(e.sigmoid),
         **{name: _packed(array) for name, array in arrays.items()},
         "notes": [e.form.meaning, SCALE, _rounding(rounded), *_silenced(e),

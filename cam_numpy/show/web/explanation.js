@@ -8,7 +8,7 @@ const [K, H, W] = data.f.shape;
 const C = data.classes.length, CELLS = H * W;
 const f = numbers(data.f), w = numbers(data.w), b = numbers(data.b), ownS = numbers(data.S);
 const photo = [data.photo.width, data.photo.height];
-const grid = boxGrid(photo, data.longest);  // on which boxes are found
+const grid = boxGrid(data.seen, data.longest);  // on which boxes are found
 const isMax = data.form === "gmp", isRectified = data.form === "squeezenet";
 const F = isMax ? globalMaxPool(f, K) : globalAveragePool(f, K);
 const strongestCell = Array.from({ length: K }, (_, k) => argmax(unit(k)));
@@ -180,9 +180,13 @@ function sumForm(value) {
 const THRESHOLDS = Array.from({ length: 100 }, (_, i) => i / 100);
 let boxes = {};
 
-// the map of the class, laid onto the photo
+function layOnSeen(values) {
+  return lay(values, [H, W], data.cells, data.seen, grid);
+}
+
+// the map of the class, laid onto what the network saw
 function laidMap(d) {
-  if (boxes.key !== d.key) boxes = { key: d.key, laid: lay(d.M, [H, W], data.view, photo, grid), at: {} };
+  if (boxes.key !== d.key) boxes = { key: d.key, laid: layOnSeen(d.M), at: {} };
   return boxes.laid;
 }
 
@@ -191,7 +195,7 @@ function keptAt(d, t) {
   const laid = laidMap(d);
   if (!boxes.at[t]) {
     const { label, found } = components(maskAbove(laid, t), grid[0]), number = largestComponent(found);
-    const box = number ? boxOnPhoto(found[number - 1].box, grid, photo, data.view) : null;
+    const box = number ? boxOnPhoto(found[number - 1].box, grid, data.seen) : null;
     boxes.at[t] = { label, found, number, box };
   }
   return boxes.at[t];

@@ -172,10 +172,11 @@ function pixelAt(event) {
 
 // the cell under the pointer; null outside of what the network saw
 function cellAt(event) {
-  const [x, y] = pixelAt(event), [left, top, right, bottom] = data.view;
-  const column = Math.floor((x + 0.5 - left) / (right - left) * W);
-  const row = Math.floor((y + 0.5 - top) / (bottom - top) * H);
-  return column >= 0 && column < W && row >= 0 && row < H ? row * W + column : null;
+  const [x, y] = pixelAt(event).map(side => side + 0.5), [left, top, right, bottom] = data.cells;
+  const seen = x > data.seen[0] && y > data.seen[1] && x < data.seen[2] && y < data.seen[3];
+  const column = Math.floor((x - left) / (right - left) * W);
+  const row = Math.floor((y - top) / (bottom - top) * H);
+  return seen && column < W && row < H ? row * W + column : null;
 }
 
 function wirePicture() {

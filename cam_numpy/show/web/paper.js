@@ -74,18 +74,16 @@ function countCarrying(parts, fraction) {
 
 // --- from the map's cells to the photo's pixels --------------------------------------------------
 
-// The map on a grid of width x height points that covers the photo: interpolated bilinearly between
-// the centres of the cells, NaN where the network did not look. `view` is (left, top, right, bottom)
-// of what it saw, in the pixels of a photo of the size (photoWidth, photoHeight).
-function lay(M, [H, W], view, [photoWidth, photoHeight], [width, height]) {
-  const columns = neighbours(width, photoWidth, view[0], view[2], W);
-  const rows = neighbours(height, photoHeight, view[1], view[3], H);
-  const laid = new Float32Array(width * height).fill(NaN);
+// The map on a grid of width x height points over a rectangle of the photo: interpolated bilinearly
+// between the centres of the cells. `cells` is the rectangle of all cells together; both are (left, top,
+// right, bottom) in the photo's pixels.
+function lay(M, [H, W], cells, rectangle, [width, height]) {
+  const columns = neighbours(width, rectangle[0], rectangle[2], cells[0], cells[2], W);
+  const rows = neighbours(height, rectangle[1], rectangle[3], cells[1], cells[3], H);
+  const laid = new Float32Array(width * height);
   for (let y = 0; y < height; y++) {
-    if (!rows[y]) continue;
     const [top, bottom, v] = rows[y];
     for (let x = 0; x < width; x++) {
-      if (!columns[x]) continue;
       const [left, right, u] = columns[x];
       const above = (1 - u) * M[top * W + left] + u * M[top * W + right];
       const below = (1 - u) * M[bottom * W + left] + u * M[bottom * W + right];
@@ -95,13 +93,12 @@ function lay(M, [H, W], view, [photoWidth, photoHeight], [width, height]) {
   return laid;
 }
 
-// For each of `pixels` points along a side of the photo: the two cells between whose centres it lies,
-// and how far it is from the first; null outside of what the network saw.
-function neighbours(pixels, length, start, stop, cells) {
-  return Array.from({ length: pixels }, (_, i) => {
-    const centre = (i + 0.5) * length / pixels;
-    if (centre < start || centre > stop) return null;
-    const position = (centre - start) / (stop - start) * cells - 0.5;
+// For each of `count` points, spread evenly from start to stop: the two cells between whose centres it
+// lies, and how far it is from the first. Beyond the outermost centres the value stays constant.
+function neighbours(count, start, stop, firstEdge, lastEdge, cells) {
+  return Array.from({ length: count }, (_, i) => {
+    const centre = start + (i + 0.5) * (stop - start) / count;
+    const position = (centre - firstEdge) / (lastEdge - firstEdge) * cells - 0.5;
     const inside = Math.min(Math.max(position, 0), cells - 1);
     const first = Math.floor(inside);
     return [first, Math.min(first + 1, cells - 1), inside - first];
@@ -112,8 +109,7 @@ function neighbours(pixels, length, start, stop, cells) {
 
 // What exceeds the fraction t of the map's maximum. Where no value is positive, nothing is kept.
 function maskAbove(M, t) {
-  const highest = M.reduce((a, b) => (b > a ? b : a), -Infinity);  // a NaN is never larger
-  const level = Math.fround(t * highest);
+  const highest = largest(M), level = Math.fround(t * highest);
   const mask = new Uint8Array(M.length);
   for (let i = 0; i < M.length; i++) mask[i] = highest > 0 && M[i] > level;
   return mask;
@@ -155,21 +151,18 @@ function largestComponent(found) {
   return found.length ? 1 + argmax(found.map(component => component.pixels)) : 0;
 }
 
-// The grid on which boxes are found: the photo's own pixels, or at most `longest` on the long side.
-function boxGrid(photo, longest) {
-  const shrink = Math.max(1, Math.max(...photo) / longest);
-  return photo.map(side => Math.max(1, rint(side / shrink)));
+// The grid on which boxes are found: the pixels that the network saw, or at most `longest` a side.
+function boxGrid([left, top, right, bottom], longest) {
+  const sides = [right - left, bottom - top], shrink = Math.max(1, ...sides.map(side => side / longest));
+  return sides.map(side => Math.max(1, rint(side / shrink)));
 }
 
-// A box of the grid in the photo's pixels; at the rim of what the network saw it does not reach out of it.
-function boxOnPhoto(box, grid, photo, view) {
-  if (grid[0] === photo[0] && grid[1] === photo[1]) return box;
-  const first = [Math.floor(view[0]), Math.floor(view[1])];
-  const last = [Math.ceil(view[2]) - 1, Math.ceil(view[3]) - 1];
+// A box of the grid over `seen`, in the photo's pixels.
+function boxOnPhoto(box, grid, seen) {
   return box.map((side, i) => {
     const axis = i % 2, end = i < 2 ? 0 : 1;  // x0, y0 are first pixels; x1, y1 are last ones
-    const pixel = rint((side + end) * (photo[axis] / grid[axis])) - end;
-    return Math.min(Math.max(pixel, first[axis]), last[axis]);
+    const pixel = (seen[axis + 2] - seen[axis]) / grid[axis];
+    return seen[axis] + rint((side + end) * pixel) - end;
   });
 }
 

@@ -87,19 +87,21 @@ function drawPicture(d) {
   if (now === painted) return;
   painted = now;
   [canvas.width, canvas.height] = size;
-  const context = canvas.getContext("2d");
   if (plain) return;
-  if (kept) context.drawImage(keptImage(kept, laidMap(d), colour), 0, 0, ...size);
+  const context = canvas.getContext("2d");
+  context.scale(size[0] / photo[0], size[1] / photo[1]);  // from here on in the photo's pixels
+  const [left, top, right, bottom] = data.seen, seen = [left, top, right - left, bottom - top];
+  if (kept) context.drawImage(keptImage(kept, laidMap(d), colour), ...seen);
   else if (state.view === "smooth" && lit.k === null) {
-    const laid = lay(values, [H, W], data.view, photo, grid);
-    const smooth = image(grid, i => (Number.isNaN(laid[i]) ? [0, 0, 0, 0] : colour(laid[i])));
-    context.drawImage(smooth, 0, 0, ...size);
+    const laid = layOnSeen(values);
+    context.drawImage(image(grid, i => colour(laid[i])), ...seen);
   } else {
-    values.forEach((value, i) => {
+    context.rect(...seen);
+    context.clip();
+    values.forEach((value, cell) => {
       const [red, green, blue, alpha] = colour(value);
-      const sides = cellRectangle(i).map((side, n) => side * size[n % 2] / photo[n % 2]);
       context.fillStyle = `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
-      context.fillRect(...sides);
+      context.fillRect(...cellRectangle(cell));
     });
   }
 }
@@ -107,7 +109,6 @@ function drawPicture(d) {
 // what a threshold keeps: the largest component in the map's colours, the others pale, the rest dark
 function keptImage({ label, number }, laid, colour) {
   return image(grid, i => {
-    if (Number.isNaN(laid[i])) return [0, 0, 0, 0];
     if (!label[i]) return [0, 0, 0, 120];
     return label[i] === number ? colour(laid[i]) : [...FOR, 40];
   });
@@ -115,7 +116,7 @@ function keptImage({ label, number }, laid, colour) {
 
 // x, y, width and height of a cell, in the photo's pixels
 function cellRectangle(cell) {
-  const [left, top, right, bottom] = data.view, width = (right - left) / W, height = (bottom - top) / H;
+  const [left, top, right, bottom] = data.cells, width = (right - left) / W, height = (bottom - top) / H;
   return [left + (cell % W) * width, top + Math.floor(cell / W) * height, width, height];
 }
 

@@ -342,14 +342,14 @@ function answerStrongest(d) {
 const pixelsOf = found => sum(found.map(({ pixels }) => pixels));
 
 function drawBox(d) {
-  const seen = laidMap(d).filter(value => !Number.isNaN(value)), highest = sumForm(largest(seen));
-  const paper = pixelsOf(keptAt(d, data.threshold).found) / seen.length;
+  const laid = laidMap(d), highest = sumForm(largest(laid));
+  const paper = pixelsOf(keptAt(d, data.threshold).found) / laid.length;
   $("t").value = Math.round(100 * state.t);
   show({
     t: state.t.toFixed(2), "laid-max": number(highest), level: number(state.t * highest, highest),
     "kept-paper": percent(paper),
   });
-  $("box-text").textContent = boxText(keptAt(d, state.t), seen.length);
+  $("box-text").textContent = boxText(keptAt(d, state.t), laid.length);
   all("#truth input").forEach((field, i) => {
     field.max = photo[i % 2] - 1;
     if (field !== document.activeElement) field.value = state.truth ? state.truth[i] : "";
