@@ -15,7 +15,7 @@ from PIL import Image
 
 from cam_numpy import explain, iou, softmax
 from cam_numpy.paper.boxes import largest_box
-from cam_numpy.paper.forms import SQUEEZENET
+from cam_numpy.paper.forms import GAP_GMP, GSP, SQUEEZENET
 from cam_numpy.paper.localisation import centre_box
 from tests.browser import Browser, Keys, number
 from tests.conftest import scene
@@ -40,6 +40,7 @@ def explanations(shipped, max_pooled):
         # 4 x 4 pixels a cell do not divide an input of 14 x 13: the last cells lie beyond it, or end before
         "uneven": made_up(seed=5, size=(56, 52), seen=(14, 13)),
         "rectified": made_up(seed=3, form=SQUEEZENET), "sigmoid": made_up(seed=4, sigmoid=True),
+        "summed": made_up(seed=6, form=GSP), "both": made_up(seed=7, form=GAP_GMP),
         "corners": made_up(f=touching, w=np.array([[3.], [2], [1]], np.float32), size=(W, H)),
         "negative": made_up(**nowhere), "zero": made_up(f=np.zeros((K, H, W), np.float32)),
         "hostile": made_up(classes=HOSTILE, name=HOSTILE[0]),
@@ -70,7 +71,7 @@ def close(value, highest=None):
 
 
 def percent(p):
-    return f"{100 * p:.1f} %" if p == 0 or p >= 0.0005 else "< 0.1 %"
+    return f"{100 * p:.1f} %" if p >= 0.0005 else "< 0.1 %"
 
 
 def best(e, rank=0):
@@ -87,6 +88,7 @@ def by_value(values):
 CELLS = [
     ("gap", 6, 7, 0), ("gap", 0, 13, 1), ("gap", 11, 0, 150), ("gmp", 6, 9, 0), ("gmp", 3, 2, 90),
     ("squeezenet", 40, 17, 1), ("whole", 2, 1, 3), ("rectified", 3, 2, 0), ("resnet50", 4, 6, 0),
+    ("summed", 1, 2, 0),
 ]
 
 
@@ -146,11 +148,19 @@ def test_with_max_pooling_only_the_strongest_cells_count(browser, explanations):
     # what the cells add, each unit at its strongest cell, is the score
     assert browser.script("return sum(cellValues(derive()))") + e.b[c] == close(e.S[c])
     assert not browser.find("#sum") and not browser.find(".products")
+    e = explanations["both"]  # half of it from the mean, which every cell is a part of
+    browser.open("both", step="score")
+    values = browser.script("return Array.from(cellValues(derive()))")
+    counted = e.M(best(e)).ravel() / (2 * H * W)
+    for k in range(K):
+        counted[e.f[k].argmax()] += e.w[best(e), k] * e.f[k].max() / 2
+    assert values == pytest.approx(counted.tolist(), abs=1e-5)
+    assert sum(values) + e.b[best(e)] == close(e.S[best(e)])
 
 
 SCORES = [
     ("gap", 0), ("gap", 4), ("gap", 199), ("gmp", 2), ("squeezenet", 0), ("whole", 6), ("rectified", 1),
-    ("sigmoid", 3), ("resnet50", 7),
+    ("sigmoid", 3), ("resnet50", 7), ("summed", 0), ("summed", 4), ("both", 1),
 ]
 
 
@@ -160,6 +170,9 @@ def test_the_score_is_the_mean_of_the_map(browser, explanations):
         c = best(e, rank)
         browser.open(name, step="score", **{"class": c})
         mean, pooled = e.M(c).mean(), float(e.w[c] @ e.F)
+        if name == "summed":
+            mean = e.M(c).sum()  # and the page begins with sums
+            assert "the sum of the map" in " ".join(browser.text("#step-score").split())
         highest = max(map(abs, (mean, pooled, e.S[c], e.b[c])))
         assert browser.shown("S") == browser.shown("S-own") == close(e.S[c], highest)
         assert browser.shown("by-cells") == close(mean, highest)
@@ -222,7 +235,8 @@ def test_with_a_relu_the_mean_of_the_map_is_not_the_score(browser, explanations)
 
 UNITS = [
     ("gap", 12, []), ("gap", 256, [160, 3]), ("gap", 40, [240]), ("gmp", 7, [160]), ("gmp", 256, [1]),
-    ("rectified", 3, []), ("rectified", 5, [0, 4]), ("sigmoid", 2, []), ("whole", 0, []),
+    ("rectified", 3, []), ("rectified", 5, [0, 4]), ("sigmoid", 2, []), ("whole", 0, []), ("both", 3, [1]),
+    ("summed", 4, [2]),
 ]
 
 
@@ -246,7 +260,8 @@ def test_the_first_n_units_and_silence(browser, explanations):
         told = f"{on.sum()} of {units} units take part: these are not the network's own numbers."
         assert browser.texts("#silenced span") == ([] if on.all() else [told])
         M = np.einsum("k,kyx->yx", e.w[c].astype(float), f)
-        assert browser.script("return Array.from(derive().M)") == pytest.approx(M.ravel().tolist(), abs=1e-3)
+        drawn = browser.script("return Array.from(derive().M.map(sumForm))")
+        assert drawn == pytest.approx(M.ravel().tolist(), abs=1e-3)
 
 
 def test_ninety_percent_of_the_evidence(browser, explanations):
@@ -489,7 +504,7 @@ def test_an_address_that_does_not_fit_is_ignored(browser):
 
 def test_questions_words_and_symbols_are_all_answered(browser):
     """Each word is pressed once; the console must stay empty."""
-    for name in ("gap", "gmp", "squeezenet", "sigmoid", "negative", "zero"):
+    for name in ("gap", "gmp", "squeezenet", "both", "summed", "sigmoid", "negative", "zero"):
         questions = 0
         for step in STEPS:
             browser.open(name, step=step)

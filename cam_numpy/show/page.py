@@ -88,6 +88,9 @@ def _as_json(record):
 def _record(e, classes):
     """What the scripts of the page read."""
     arrays = {name: getattr(e, name) for name in ("f", "w", "b", "S")}
+    sums = e.form.name == "gsp"  # the page has the means and w H W for both, and shows the sums
+    if sums:
+        arrays["w"] = e.w * e.f[0].size
     rounded = [name for name, array in arrays.items() if array.size > MOST_EXACT]
     return {
         "photo": {"name": e.name, "width": e.photo.width, "height": e.photo.height, "jpeg": _jpeg(e.photo)},
@@ -95,12 +98,13 @@ def _record(e, classes):
         "view": [float(side) for side in e.view.box],
         "seen": [int(side) for side in e.view.seen_pixels()],
         "cells": [float(side) for side in e.view.cells(*e.f.shape[1:])],
-        "model": e.model, "classes": e.classes, "form": e.form.name, "sigmoid": bool(e.sigmoid),
+        "model": e.model, "classes": e.classes, "form": "gap" if sums else e.form.name, "sum": int(sums),
+        "sigmoid": bool(e.sigmoid),
         **{name: _packed(array) for name, array in arrays.items()},
         "notes": [e.form.meaning, SCALE, _rounding(rounded), *_silenced(e),
                   *(f"Assumed: {text}" for text in e.assumed)],
         # one scale for the maps of all classes, in score units: zero is in its middle
-        "scale": float(np.abs(class_activation_maps(e.f, e.w)).max()),
+        "scale": float(np.abs(class_activation_maps(e.f, arrays["w"])).max()),
         "start": classes,
         "threshold": THRESHOLD, "longest": LONGEST, "centre": CENTRE,
     }

@@ -9,8 +9,9 @@ const C = data.classes.length, CELLS = H * W;
 const f = numbers(data.f), w = numbers(data.w), b = numbers(data.b), ownS = numbers(data.S);
 const photo = [data.photo.width, data.photo.height];
 const grid = boxGrid(data.seen, data.longest);  // on which boxes are found
-const isMax = data.form === "gmp", isRectified = data.form === "squeezenet";
-const F = isMax ? globalMaxPool(f, K) : globalAveragePool(f, K);
+const isRectified = data.form === "squeezenet", isAverage = ["gap", "nin"].includes(data.form);
+const strongestShare = { gmp: 1, "gap+gmp": 0.5 }[data.form] ?? 0;  // how much the maximum counts in F_k
+const F = pooled();
 const strongestCell = Array.from({ length: K }, (_, k) => argmax(unit(k)));
 const ranking = ranked(ownS);
 
@@ -29,6 +30,12 @@ function halves() {
     const sign = half >> 15 ? -1 : 1, exponent = (half >> 10) & 31, fraction = (half & 1023) / 1024;
     return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
   });
+}
+
+// F_k: the mean, the maximum, or what lies between
+function pooled() {
+  const highest = globalMaxPool(f, K), share = strongestShare;
+  return globalAveragePool(f, K).map((mean, k) => (1 - share) * mean + share * highest[k]);
 }
 
 // f_k, all its cells
@@ -59,7 +66,7 @@ const START = {
   against: data.start[1] ?? ranking.find(c => c !== firstClass) ?? firstClass,  // class B
   side: "difference",  // which map of the two classes
   cell: null,  // y * W + x; null is the strongest cell of the map
-  sum: 0,  // 1: F_k is a sum, and the weights are w / (H W)
+  sum: data.sum,  // 1: F_k is a sum, and the weights are w / (H W)
   n: K,  // the first n units take part, in the order of w_k^c F_k
   silent: [],  // except for these
   t: data.threshold,
@@ -96,7 +103,7 @@ function readAddress() {
     step: oneOf("step", STEPS), view: oneOf("view", VIEWS), side: oneOf("side", SIDES),
     c: below("c", C)[0] ?? START.c, against: below("against", C)[0] ?? START.against,
     cell: x < W && y < H ? y * W + x : null,
-    sum: text("sum") === "1" && !isMax && !isRectified ? 1 : 0,
+    sum: isAverage ? Number(oneOf("sum", ["0", "1"])) : 0,
     n: below("n", K + 1)[0] ?? K, silent: below("silent", K),
     t: t >= 0 && t < 1 ? Math.round(100 * t) / 100 : START.t,
     truth: truth.length === 4 && isInside(truth) ? truth : null,

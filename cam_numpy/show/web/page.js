@@ -23,7 +23,8 @@ function writeSymbols() {
 }
 
 function explainSymbol(name) {
-  const meaning = document.querySelector(`dl [data-name="${name}"] dd`).innerText.replace(/\s+/g, " ");
+  const shown = all(`dl [data-name="${name}"] dd`).find(meaning => meaning.offsetParent);
+  const meaning = shown.innerText.replace(/\s+/g, " ");
   for (const element of all(".what")) element.textContent = meaning;
 }
 

@@ -18,7 +18,7 @@ function signed(x, largest) {
 }
 
 function percent(p) {
-  return p > 0 && p < 0.0005 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`;
+  return p < 0.0005 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`;
 }
 
 function place(cell) {
@@ -137,7 +137,7 @@ function drawMarks(d) {
     }
     return;
   }
-  if (isMax) {  // the cells that count: of the unit that is pointed at, or of the ten that matter most
+  if (strongestShare) {  // of the unit that is pointed at, or of the ten that matter most
     const units = lit.k === null ? topUnits(d.parts, 10, d.on) : [lit.k];
     for (const cell of new Set(units.map(k => strongestCell[k]))) mark(cellRectangle(cell), "counts");
   }

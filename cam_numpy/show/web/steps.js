@@ -74,7 +74,7 @@ function drawCell(d) {
       tableCell("×"), tableCell(fText(k), "f"), tableCell("="));
     row.dataset.k = k;
     row.tabIndex = 0;
-    row.classList.toggle("hollow", isMax && strongestCell[k] !== cell);
+    row.classList.toggle("hollow", strongestShare > 0 && strongestCell[k] !== cell);
     return row;
   });
   if (others) {
@@ -132,9 +132,12 @@ let cellOrder = [];  // of the bars of the chart
 // the bars: what each cell counts for in the score
 function cellValues(d) {
   if (isRectified) return d.M.map(M => M + b[state.c]);
-  if (!isMax) return d.M.map(sumForm);
-  const counted = new Float64Array(CELLS);  // each unit counts once, at its strongest cell
-  d.parts.forEach((part, k) => { counted[strongestCell[k]] += d.on[k] * part; });
+  if (isAverage) return d.M.map(sumForm);
+  const counted = d.M.map(M => (1 - strongestShare) * M / CELLS);
+  for (let k = 0; k < K; k++) {  // a maximum counts each unit once, at its strongest cell
+    const cell = strongestCell[k];
+    counted[cell] += strongestShare * d.on[k] * d.wc[k] * f[k * CELLS + cell];
+  }
   return counted;
 }
 
@@ -183,12 +186,12 @@ function drawCellChart(d, values, level) {
     .map((cell, x) => (sign * values[cell] > 0 ? `M${x} 0V${-values[cell]}H${x + 1}V0Z` : "")).join("");
   const at = cellOrder.indexOf(currentCell(d));
   const labels = [[high, number(high)], [0, "0"]];
-  if (!isMax) labels.push([level, `mean ${number(level)}`]);
+  if (!strongestShare) labels.push([level, `mean ${number(level)}`]);
   chart("cells-chart", CELLS, [low, high], [
     shape("path", { d: bars(1), class: "for" }),
     shape("path", { d: bars(-1), class: isRectified ? "against faded" : "against" }),
     line(`M0 0H${CELLS}`),
-    isMax ? null : line(`M0 ${-level}H${CELLS}`, "mean"),
+    strongestShare ? null : line(`M0 ${-level}H${CELLS}`, "mean"),
     shape("rect", { x: at, y: -high, width: 1, height: high - low, class: "lit" }),
   ], labels, `The values of all ${CELLS} cells, from ${number(high)} down to ${number(low)}`);
 }
