@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     w : (C, K) array
     b : (C,) array
     error : float
-        The largest error of the form's identity on random f, as a fraction of sum_k |w_k^c F_k| + |b_c|.
+        The largest error of the form's identity on random f, as a fraction of the sizes of its terms.
     places_matter : bool
         The scores depend on where a unit fires; then w and b are None.
     """

@@ -299,9 +299,12 @@ class Network:
 
     def noise(self):
         """A made-up input, (channels, h, w): noise of the size that the network takes."""
+        return 4 * np.random.default_rng(0).random(self._input_shape(), np.float32) - 2
+
+    def _input_shape(self):
+        """(channels, h, w) for a square photo."""
         width, height = self.preprocessing.view((100, 100)).input
-        shape = self.preprocessing.channels, height, width
-        return 4 * np.random.default_rng(0).random(shape, np.float32) - 2
+        return self.preprocessing.channels, height, width
 
     def _size(self):
         """[H, W], as far as onnxruntime infers them from the graph."""
@@ -311,9 +314,9 @@ class Network:
 
     def _one_cell(self, K, picture):
         return OneCell(f"a map of one cell: {self.head.f} is {K} x 1 x 1 for a picture of "
-                                f"{picture[0]} x {picture[1]}, so there are no places to show; the paper "
-                                "takes a layer with places: show larger pictures (size), where the network "
-                                "takes them", self.name)
+                       f"{picture[0]} x {picture[1]}, so there are no places to show; the paper "
+                       "takes a layer with places: show larger pictures (size), where the network "
+                       "takes them", self.name)
 
     def _pools_all(self, head):
         """Whether the pooling is as large as f, as far as onnxruntime can infer f's size."""
@@ -325,11 +328,11 @@ class Network:
         return not any(pads or []) and (size == kernel or not all(isinstance(side, int) for side in size))
 
     def _units(self):
-        """K, as onnxruntime infers it from the graph; where it cannot, from a run on a made-up picture."""
+        """K, as onnxruntime infers it from the graph; where it cannot, from a run on an empty picture."""
         (shape,) = (shape_of(tensor, self.name) for tensor in self._session.get_outputs()
                     if tensor.name == self.head.f)
         K = shape[3 if self.head.channels_last else 1] if len(shape) == 4 else None
-        return K if isinstance(K, int) else len(self._fetch(self.noise())[0])
+        return K if isinstance(K, int) else len(self._fetch(np.zeros(self._input_shape(), np.float32))[0])
 
     def _name_classes(self):
         """The names of the classes, their WordNet ids or None, and whether the names are known."""

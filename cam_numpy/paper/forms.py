@@ -89,8 +89,12 @@ class Form:
         return form
 
     def deviation(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike) -> np.ndarray:
-        """How far `identity` is from holding for each class, (C,): the error over sum_k |w_k^c F_k| + |b_c|."""
-        return deviation(self.scores(f, w, b), self.pool(f), w, b, S)
+        """How far `identity` is from holding for each class, (C,), as a fraction of the sizes of its terms.
+
+        Rounding is that of the values that are pooled: where they cancel each other, F_k is small and
+        their rounding is not, so |f| takes the place of f here.
+        """
+        return deviation(self.scores(f, w, b), self.pool(np.abs(f)), w, b, S)
 
     def check(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
               tolerance: float | None = None) -> float:
@@ -105,7 +109,7 @@ class Form:
             The largest difference over all classes, in score units.
         """
         tolerance = TOLERANCES[self.bits] if tolerance is None else tolerance
-        return scores_agree(self.formula, self.scores(f, w, b), self.pool(f), w, b, S, tolerance)
+        return scores_agree(self.formula, self.scores(f, w, b), self.pool(np.abs(f)), w, b, S, tolerance)
 
     def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         """What the score of one class consists of.
