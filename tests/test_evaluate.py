@@ -386,7 +386,8 @@ def test_ctrl_c_on_a_terminal_starts_a_new_line(run, few_csv, interrupted_at, mo
 @pytest.mark.parametrize("failure, status", [
     (KeyboardInterrupt(), 130), (InputError("the disk is full; make room"), 2), (MemoryError(), 2),
 ])
-def test_what_was_measured_is_printed_before_anything_is_drawn(run, few_csv, tmp_path, monkeypatch, failure, status):
+def test_what_was_measured_is_printed_before_anything_is_drawn(run, few_csv, tmp_path, monkeypatch, failure,
+                                                               status):
     """A full disk or Ctrl-C while drawing loses nothing."""
     def fail(*_):
         raise failure

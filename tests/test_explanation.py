@@ -196,7 +196,7 @@ def public(tmp_path, monkeypatch):
     labels.write_text("".join(f"n0000000{c} kind {c}, Sort {c}\n" for c in range(C)), encoding="utf-8")
     monkeypatch.setitem(catalogue.MODELS, "squeezenet1.0", replace(
         model, bytes=path.stat().st_size, sha256=catalogue.checksum(path)))
-    known = replace(catalogue.LABELS, bytes=labels.stat().st_size)
+    known = replace(catalogue.LABELS, bytes=labels.stat().st_size, sha256=catalogue.checksum(labels))
     monkeypatch.setattr("cam_numpy.network.network.LABELS", known)
     return path
 

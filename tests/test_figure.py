@@ -11,8 +11,10 @@ import pytest
 from cam_numpy import explain, load
 from cam_numpy.show.figure import save
 
-SETTINGS = {"text.usetex": True, "image.cmap": "nonsense", "savefig.dpi": 10, "figure.dpi": 10, "font.size": 40,
-            "axes.facecolor": "red", "savefig.bbox": "tight", "axes.unicode_minus": False}
+SETTINGS = {
+    "text.usetex": True, "image.cmap": "nonsense", "savefig.dpi": 10, "figure.dpi": 10, "font.size": 40,
+    "axes.facecolor": "red", "savefig.bbox": "tight", "axes.unicode_minus": False,
+}
 
 
 @pytest.fixture
@@ -43,8 +45,9 @@ def test_letters_that_no_font_has_are_no_warning(small, photo, tmp_path, drawn):
 
 
 def run(code, folder, **env):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=120,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **env})
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **env}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=env,
+                          timeout=120)
 
 
 def test_a_backend_that_is_missing(tmp_path):

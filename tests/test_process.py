@@ -146,7 +146,8 @@ def test_one_photo_that_memory_does_not_hold(explain, tmp_path, capsys, monkeypa
 
     monkeypatch.setattr(cam_numpy.explanation, "read_photo", read_photo)
     assert main(list(map(str, explain))) == 2 and written(tmp_path) == ALL[1:]
-    assert "cam-numpy: there is not enough memory (none is left); give a smaller photo" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "cam-numpy: there is not enough memory (none is left); give a smaller photo" in err
 
 
 def test_no_memory_at_all(capsys, monkeypatch):
@@ -163,7 +164,8 @@ def test_no_memory_at_all(capsys, monkeypatch):
 def test_a_mistake_in_the_command_line_is_one_line(capsys):
     for arguments in ([], ["expl"], ["explain", "--top"], ["explain", "--no\nsuch\x1b[2J"], ["fetch"],
                       ["explain", "--colors", "pink"], ["explain", "--size", "1" * 5000],
-                      ["explain", "--mean", "1_0"], ["explain", "--mean", "١,٢,٣"], ["explain", "--top", "٣"]):
+                      ["explain", "--mean", "1_0"], ["explain", "--mean", "١,٢,٣"],
+                      ["explain", "--top", "٣"]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         out, err = capsys.readouterr()
@@ -203,7 +205,8 @@ process.run(work)
 
 @posix
 @pytest.mark.parametrize("number, again", [
-    (signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT),
+    (signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, signal.SIGINT),
+    (signal.SIGTERM, signal.SIGINT),
 ])
 def test_a_signal_leaves_nothing_half_written(tmp_path, number, again):
     """Nor does a second one, while the first is at work."""
@@ -256,15 +259,15 @@ process.run({})
 """
     for work in ("imports", "drops"):
         began = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code.replace("{}", work)], capture_output=True, text=True,
-                              timeout=60)
+        done = subprocess.run([sys.executable, "-c", code.replace("{}", work)], capture_output=True,
+                              text=True, timeout=60)
         assert (done.returncode, done.stderr) == (130, "cam-numpy: interrupted\n"), work
         assert time.monotonic() - began < 8
 
 
 def test_the_package_is_imported_without_numpy():
     """So that the command is in charge of Ctrl-C before NumPy, a third of a second, is imported."""
-    code = "import sys, cam_numpy.__main__; print('numpy' in sys.modules); import cam_numpy; cam_numpy.iou; " \
-           "print('numpy' in sys.modules, 'PIL' in sys.modules)"
+    code = ("import sys, cam_numpy.__main__; print('numpy' in sys.modules); cam_numpy.iou; "
+            "print('numpy' in sys.modules, 'PIL' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\nTrue False\n", done.stderr

@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import re
 import sys
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import InputError
-from ..input import read_file
-from .classes import MOST_BYTES
 
 MIRRORS = (
     "https://huggingface.co/onnxmodelzoo/{stem}/resolve/main/{stem}.onnx",
@@ -36,8 +35,8 @@ class File:
         What it is called on disk.
     bytes : int
         Its size.
-    sha256 : str or None
-        Its checksum, 64 hexadecimal digits, where known.
+    sha256 : str
+        Its checksum, 64 hexadecimal digits.
     urls : tuple of str
         Where to get it, to be tried in turn.
     """
@@ -45,7 +44,7 @@ class File:
     name: str
     file: str
     bytes: int
-    sha256: str | None
+    sha256: str
     urls: tuple
 
 
@@ -117,7 +116,8 @@ MODELS = {model.name: model for model in (
          "efficientnet-lite", "exact", "MIT"),
 )}
 
-LABELS = File("imagenet", "synset.txt", 31675, None, (
+LABELS = File("imagenet", "synset.txt", 31675,
+              "acf75ef0abe89694b19056e0796401068b459c457baa30335f240c7692857355", (
     "https://raw.githubusercontent.com/onnx/models/main/validated/vision/classification/synset.txt",
 ))
 
@@ -188,40 +188,53 @@ def local_path(file):
 
 
 def is_fetched(file):
-    """Whether `file`, a Model or LABELS, is here; the size is looked at, the checksum was on arrival."""
+    """Whether `file`, a Model or LABELS, seems to be here, by its size; `is_right` looks into it."""
     path = local_path(file)
     return os.path.isfile(path) and path.stat().st_size == file.bytes
 
 
+def is_right(file):
+    """Whether `file`, a Model or LABELS, is here and is what was published, by its checksum."""
+    return is_fetched(file) and checksum(local_path(file)) == file.sha256
+
+
+def checked_path(file):
+    """Where `file`, a Model or LABELS, lies; an InputError where it is not what was published."""
+    path = local_path(file)
+    if not is_right(file):
+        raise InputError(f"{path} is damaged: it is not the file that was published; delete it and fetch it "
+                         "again")
+    return path
+
+
 def model_in(path):
     """The model of the catalogue that a file holds, by its size and checksum; None for any other file."""
-    if not os.path.isfile(path):
-        return None
-    size = path.stat().st_size
-    for model in MODELS.values():
-        if model.bytes == size and checksum(path) == model.sha256:  # read only where the size fits
-            return model
+    try:
+        size = os.stat(path).st_size
+        for model in MODELS.values():
+            if model.bytes == size and checksum(path) == model.sha256:  # read only where the size fits
+                return model
+    except (OSError, ValueError):  # whoever opens the file says why it cannot be read
+        pass
     return None
 
 
 def checksum(path):
-    """The sha256 of a file, 64 hexadecimal digits."""
+    """The sha256 of a file, 64 hexadecimal digits.
+
+    It is computed when a model is opened. This process remembers it as long as the file's time
+    stamps and size stay the same; a note on disk could be forged by whoever can change the model.
+    """
+    status = os.stat(path)
+    stamp = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    recent = time.time() - max(status.st_mtime, status.st_ctime) < 2  # clocks tick: a stamp may stay the same
+    return (_sha256.__wrapped__ if recent else _sha256)(path, stamp)
+
+
+@lru_cache(maxsize=16)
+def _sha256(path, stamp):
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def check_labels(path):
-    """Raise an InputError where a file is not the 1000 names of ImageNet's classes.
-
-    Parameters
-    ----------
-    path : path
-        LABELS once fetched: lines such as "n01440764 tench, Tinca tinca".
-    """
-    lines = read_file(path, MOST_BYTES, "the file that was fetched").decode(errors="replace").splitlines()
-    numbered = sum(bool(re.match(r"n[0-9]{8} \S", line)) for line in lines)
-    if not len(lines) == numbered == 1000:
-        raise InputError(f"{path} has {numbered} numbered names in {len(lines)} lines, not 1000; fetch it again")

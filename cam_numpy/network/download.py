@@ -1,41 +1,34 @@
 """Download a file whole and right, or not at all.
 
-What arrives goes to a hidden file beside the target, under a name that no other
-process has. It takes the target's name only once its size and its checksum are
-right, so the target never exists half-written. A connection that breaks off
-leaves `<target>.part`, which the next attempt goes on from; nothing else, neither
-Ctrl-C nor a full disk, leaves anything.
+What arrives goes to a hidden file beside the target, under a name that no other process has. It
+takes the target's name only once its checksum is right, so the target never exists half-written.
+A connection that breaks off leaves `<target>.part`, which the next attempt goes on from; nothing
+else, neither Ctrl-C nor a full disk, leaves anything.
 """
 
 from __future__ import annotations
 
-import glob
 import http.client
 import os
 import secrets
-import time
+import stat
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
 
 from ..errors import InputError
-from .catalogue import LABELS, check_labels, checksum, find_model, is_fetched, local_path
+from .catalogue import LABELS, checksum, find_model, is_right, local_path
 
 PIECE = 1 << 16  # bytes read at once
 FIRST = 512  # bytes that tell a file from a page about it
-ABANDONED = 24 * 3600  # seconds after which an unfinished file is nobody's: its process was killed
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
 
 
 class _Failed(Exception):
-    """A mirror did not give the file, for this reason; `kept`: whether what we have is still good."""
-
-    def __init__(self, reason, kept=True):
-        super().__init__(reason)
-        self.kept = kept
+    """A mirror did not give the file, for this reason."""
 
 
 def fetch(name, progress=None):
@@ -48,7 +41,7 @@ def fetch(name, progress=None):
     name : str
         As `cam-numpy models` lists it.
     progress : callable(int, int), optional
-        Told (bytes done, bytes in all) after each piece of at most 64 KiB.
+        Called with (bytes done, bytes in all) after each piece of at most 64 KiB.
 
     Returns
     -------
@@ -84,13 +77,13 @@ def fetch_file(file, progress=None, timeout=30):
         See `fetch_url`.
     """
     target = local_path(file)
-    check = None if file.sha256 else check_labels  # a checksum says more than any other check
-    if is_fetched(file) and _is_right(target, file.sha256, check):
-        return target
-    return fetch_url(file.urls, target, file.bytes, file.sha256, progress, timeout, check)
+    with _disk(target):
+        if is_right(file):
+            return target
+    return fetch_url(file.urls, target, file.bytes, file.sha256, progress, timeout)
 
 
-def fetch_url(urls, target, size, sha256=None, progress=None, timeout=30, check=None):
+def fetch_url(urls, target, size, sha256, progress=None, timeout=30):
     """Download a file.
 
     Parameters
@@ -101,14 +94,12 @@ def fetch_url(urls, target, size, sha256=None, progress=None, timeout=30, check=
         Where to put it. Its folder is made; a file that is there is replaced.
     size : int
         The file's size in bytes; no more is ever written.
-    sha256 : str, optional
-        Its checksum. Without one, a download that broke off starts anew.
+    sha256 : str
+        Its checksum.
     progress : callable(int, int), optional
-        Told (bytes done, bytes in all) after each piece of at most 64 KiB.
+        Called with (bytes done, bytes in all) after each piece of at most 64 KiB.
     timeout : float
         Seconds without a byte after which a mirror is given up.
-    check : callable(Path), optional
-        A further check; it raises ValueError where the file is not right.
 
     Returns
     -------
@@ -117,8 +108,8 @@ def fetch_url(urls, target, size, sha256=None, progress=None, timeout=30, check=
     Raises
     ------
     InputError
-        No mirror gave the file, or it cannot be written; the message says what
-        happened at each mirror.
+        No mirror gave the file, or it cannot be written; the message says what happened at each
+        mirror.
     """
     target = Path(target)
     part = target.with_name(f"{target.name}.part")
@@ -127,56 +118,57 @@ def fetch_url(urls, target, size, sha256=None, progress=None, timeout=30, check=
         target.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     try:
-        if sha256:
-            _adopt(part, unfinished)
+        _adopt(part, unfinished)
         for url in urls:
             try:
-                _download(url, unfinished, size, sha256, progress, timeout, check)
+                _download(url, unfinished, size, sha256, progress, timeout)
             except _Failed as failure:
                 reasons.append(f"{''.join(url.split('/')[2:3]) or url}: {failure}")
-                if not failure.kept:
-                    unfinished.unlink(missing_ok=True)
             else:
                 with _disk(target):
                     os.replace(unfinished, target)
                 return target
-        have = _usable(unfinished, size, sha256)
-        if have:
+        have = _size(unfinished)
+        if 0 < have < size:
             with _disk(part):
                 os.replace(unfinished, part)
+            advice = f"run it again to go on from byte {have} of {size}"
+        else:
+            advice = f"check the connection and run it again, or save the file as {target} yourself"
     finally:
         unfinished.unlink(missing_ok=True)
-    advice = (f"run it again to go on from byte {have} of {size}" if have else
-              f"check the connection and run it again, or save the file as {target} yourself")
     raise InputError(f"{target.name} could not be fetched; {', '.join(reasons)}; {advice}")
 
 
 def _adopt(part, unfinished):
     """Make ours what an earlier attempt left; renaming sees to it that only one process gets it."""
-    name = glob.escape(part.name.removesuffix(".part"))
-    for left in (part, *part.parent.glob(f".{name}.*.unfinished")):
-        try:
-            if left == part or time.time() - left.stat().st_mtime > ABANDONED:
-                os.replace(left, unfinished)
-                return
-        except OSError:  # there is none, or another process was faster
-            continue
+    with suppress(OSError):  # there is none, or another process was faster
+        os.replace(part, unfinished)
+        status = os.lstat(unfinished)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            unfinished.unlink()  # a link: what it leads to is not ours to write to
 
 
-def _download(url, unfinished, size, sha256, progress, timeout, check):
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def _download(url, unfinished, size, sha256, progress, timeout):
     """Get the whole file from one mirror, going on from what is there."""
-    response, start = _ask(url, _usable(unfinished, size, sha256), size, timeout)
+    have = _size(unfinished)
+    response, start = _ask(url, have if have < size else 0, timeout)
     with response:
         _receive(response, start, unfinished, size, progress, timeout)
-    if not _is_right(unfinished, sha256, check):
-        if not start:
-            raise _Failed("the file there has the right size but other content", kept=False)
-        with _disk(unfinished):
-            unfinished.unlink()  # the part from before may be what is wrong
-        _download(url, unfinished, size, sha256, progress, timeout, check)
+    with _disk(unfinished):
+        if checksum(unfinished) == sha256:
+            return
+        unfinished.unlink()
+    if not start:
+        raise _Failed("the file there has the right size but other content")
+    _download(url, unfinished, size, sha256, progress, timeout)  # what is wrong may be the part from before
 
 
-def _ask(url, start, size, timeout):
+def _ask(url, start, timeout):
     """Open `url` at byte `start`, or at 0 where the server cannot; returns (response, start)."""
     headers = {"User-Agent": "cam_numpy", **({"Range": f"bytes={start}-"} if start else {})}
     try:
@@ -184,19 +176,18 @@ def _ask(url, start, size, timeout):
     except urllib.error.HTTPError as error:
         error.close()
         if start:
-            return _ask(url, 0, size, timeout)
+            return _ask(url, 0, timeout)
         redirect = error.code < 400  # one that urllib would not follow
         meaning = "redirects that lead nowhere" if redirect else http.client.responses.get(error.code, "")
         raise _Failed(f"HTTP {error.code} {meaning}") from None
     except NETWORK_ERRORS as error:
         raise _Failed(_reason(error, timeout)) from None
-    if not start or response.status == 200:  # 200: all of it, whatever part was asked for
+    if not start or response.status == 200:  # 200: all of it, whatever was asked for
         return response, 0
-    spans = [f"bytes {start}-{size - 1}/{total}" for total in (size, "*")]
-    if response.status == 206 and response.headers.get("Content-Range") in spans:
+    if response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
         return response, start
     response.close()
-    return _ask(url, 0, size, timeout)
+    return _ask(url, 0, timeout)
 
 
 @cache
@@ -212,13 +203,12 @@ def _opener():
 def _receive(response, start, unfinished, size, progress, timeout):
     """Write a response's body to `unfinished` from byte `start` on, up to exactly `size` bytes."""
     promised, done = response.length, start  # promised: None where the server does not say
-    resumable = start > 0 or response.headers.get("Accept-Ranges") == "bytes"
 
     def read(how, amount):
         try:
             return how(amount)
         except NETWORK_ERRORS as error:
-            raise _Failed(f"{_reason(error, timeout)} after {done} of {size} bytes", resumable) from None
+            raise _Failed(f"{_reason(error, timeout)} after {done} of {size} bytes") from None
 
     first = b"" if start else read(response.read, FIRST)
     if first.startswith(b"version https://git-lfs"):
@@ -232,7 +222,9 @@ def _receive(response, start, unfinished, size, progress, timeout):
     with file:
         for piece in chain([first], iter(lambda: read(response.read1, PIECE), b"")):
             if done + len(piece) > size:
-                raise _Failed(f"a file of more than {size} bytes", kept=False)
+                with _disk(unfinished):
+                    file.truncate(0)  # nothing to go on from
+                raise _Failed(f"a file of more than {size} bytes")
             rest = memoryview(piece)
             with _disk(unfinished):
                 while rest:
@@ -243,23 +235,7 @@ def _receive(response, start, unfinished, size, progress, timeout):
         with _disk(unfinished):
             os.fsync(file.fileno())
     if done < size:
-        if promised is None:
-            raise _Failed(f"a file of {done} bytes instead of {size}", kept=False)
-        raise _Failed(f"the connection broke off after {done} of {size} bytes", resumable)
-
-
-def _is_right(path, sha256, check):
-    """Whether the file is the one that was meant; its size is right already."""
-    if sha256:
-        with _disk(path):
-            if checksum(path) != sha256.lower():
-                return False
-    try:
-        if check:
-            check(path)
-    except ValueError:
-        return False
-    return True
+        raise _Failed(f"the connection broke off after {done} of {size} bytes")
 
 
 @contextmanager
@@ -270,12 +246,6 @@ def _disk(path):
     except OSError as error:
         raise InputError(f"{path.parent} cannot be used ({error.strerror or error}); make room there, "
                          "or name another folder in CAM_NUMPY_CACHE") from None
-
-
-def _usable(unfinished, size, sha256):
-    """How many bytes there are to go on from: none without a checksum that judges the whole."""
-    have = unfinished.stat().st_size if sha256 and unfinished.exists() else 0
-    return have if have < size else 0
 
 
 def _reason(error, timeout):

@@ -6,6 +6,8 @@ import numpy as np
 
 from .head import AFFINE, LINEAR, QUANTISED
 
+MOST_WEIGHTS = 1 << 26  # numbers in a w that no file holds: 256 MiB
+
 
 def fold(head, constants, count_units):
     """w and b of a head that was read.
@@ -51,10 +53,17 @@ def _folded(head, constants, count_units):
         else:
             factor, a = _by_class(node, values)
             if w is None:
-                w, b = np.eye(count_units(), dtype=np.float32), np.float32(0)
+                w, b = _identity(count_units()), np.float32(0)
             w, b = factor.reshape(-1, 1) * w, factor * b + a
     b = np.broadcast_to(b, len(w))
     return np.array(w, np.float32, order="C"), np.array(b, np.float32)
+
+
+def _identity(K):
+    """w where no layer mixes the units: S = F. Of many units the head is asked, which knows a limit."""
+    if K * K > MOST_WEIGHTS:
+        raise ValueError(f"w would hold {K} x {K} numbers")
+    return np.eye(K, dtype=np.float32)
 
 
 def _linear(node, values):

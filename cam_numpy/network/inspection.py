@@ -6,8 +6,6 @@ import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from ..errors import CamNotApplicable
 from ..image.photo import read_photo
 from ..image.preprocessing import PRESETS
@@ -211,8 +209,8 @@ def _drawing(network, f, S, shown, reason):
         "",
     ]
     wrapped = [_wrapped(reason), _wrapped(network.form.meaning)]
-    assumed = [f"assumed: {text}" for text in network.assumed]
-    return "\n".join([*map(plain, lines), *wrapped, *map(plain, assumed)])
+    lines = [plain(line) for line in lines]
+    return "\n".join([*lines, *wrapped, *(plain(f"assumed: {text}") for text in network.assumed)])
 
 
 def _wrapped(text):

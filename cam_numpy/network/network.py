@@ -18,14 +18,23 @@ from ..names import plain
 from ..paper.forms import NIN, SQUEEZENET
 from . import hints
 from .ask import explain
-from .catalogue import LABELS, find_model, is_fetched, local_path, model_in
+from .catalogue import LABELS, checked_path, find_model, is_fetched, model_in
 from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
 from .head import POOLING, between, bits, find_scores, read_head
 from .onnx_reader import read_graph
 from .onnx_writer import part, slim
 from .search import Cut, Found, Tensor, candidates, search, units_first, unrolled
-from .session import fed, model_bytes, open_session, run_session, shape_of, stamp_of, unchanged, understand_input
+from .session import (
+    fed,
+    model_bytes,
+    open_session,
+    run_session,
+    shape_of,
+    stamp_of,
+    unchanged,
+    understand_input,
+)
 
 SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
 
@@ -92,7 +101,7 @@ def resolve(model, preprocessing=None, labels=None):
         if not isinstance(preprocessing, str) and (preprocessing is None or isinstance(preprocessing, dict)):
             preprocessing = preset(public.preprocessing).changed(preprocessing or {})
         if labels is None and is_fetched(LABELS):
-            labels = local_path(LABELS)
+            labels = checked_path(LABELS)
     return path, preprocessing, labels
 
 
@@ -107,11 +116,7 @@ def _find(model):
     if not is_fetched(public):
         raise InputError(f"{public.name} is not on this machine yet; fetch it first: "
                          f'cam-numpy fetch {public.name}, or cam_numpy.fetch("{public.name}")')
-    path = local_path(public)
-    if model_in(path) is None:
-        raise InputError(f"{path} is damaged: it is not the file that was published; delete it and fetch it "
-                         "again")
-    return path, public
+    return checked_path(public), public
 
 
 def shipped(name=SHIPPED[0]):

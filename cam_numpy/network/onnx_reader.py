@@ -119,8 +119,8 @@ MOST = 1_000_000  # fields of a message; the largest networks have some ten thou
 MOST_OUTPUTS = 1000
 # the attributes that are read here, and the type that each has where it is there
 TYPES = {
-    "axes": list, "kernel_shape": list, "pads": list, "strides": list, "group": int, "transA": int, "transB": int,
-    "keepdims": int, "alpha": float, "beta": float, "epsilon": float,
+    "axes": list, "kernel_shape": list, "pads": list, "strides": list, "group": int, "transA": int,
+    "transB": int, "keepdims": int, "alpha": float, "beta": float, "epsilon": float,
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import CamNotApplicable
 from ..paper.forms import GAP, NIN, SQUEEZENET
 from .ask import ask, ask_through_relu
+from .fold import MOST_WEIGHTS
 from .head import POOLING, Head, between, bits, dominators
 from .onnx_writer import part
 from .refuse import refusal
@@ -252,6 +253,10 @@ def _ask_one(source, scores, seen, f, axes, size):
         numbers = tuple(np.float32(value).item() for value in session.run(list(head.quantised), {}))
     cut = Cut(source, f, scores.S, seen, axes, numbers)
     example = units_first(seen[f].value, axes, size, numbers)
+    C, K = seen[scores.S].value.size // len(seen[scores.S].value), example.shape[0]
+    if C * K > MOST_WEIGHTS:
+        raise CamNotApplicable(f"{C} classes of {K} units each have {C * K:,} weights, more than the "
+                               f"{MOST_WEIGHTS:,} that are asked for; the paper has about a million", path.name)
     precision = 11 if seen[f].type == "tensor(float16)" else 24
     answer = ask(cut.scores, example, min(precision, bits(graph, nodes)))
     if answer.form is None:

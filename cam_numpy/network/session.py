@@ -77,7 +77,7 @@ def shape_of(tensor, model):
     try:
         return tensor.shape
     except UnicodeDecodeError:
-        raise InputError(f"{model} names a dimension in letters that are not UTF-8; export it again") from None
+        raise InputError(f"{model} has a dimension whose name is not UTF-8; export it again") from None
 
 
 def understand_input(session, metadata, preprocessing, name, hint=None):
