@@ -218,7 +218,8 @@ def attempt_head(path, rng):
 
 
 def main(count, seed):
-    onnx_writer.WHOLE, onnx_writer.LARGE = 0, 64  # bytes: of these small files, too, some arrays shall be mapped
+    # bytes: of these small files, too, some arrays shall be mapped
+    onnx_writer.WHOLE, onnx_writer.LARGE = 0, 64
     warnings.simplefilter("ignore", Assumed)
     rng = random.Random(seed)
     counts, slowest = Counter(), 0.0

@@ -233,7 +233,8 @@ def test_weights_in_a_file_beside_the_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # not the model's folder
     np.testing.assert_array_equal(load("folder/n.onnx").w, W["w"])
     (tmp_path / "folder" / "weights.bin").unlink()
-    with pytest.raises(InputError, match="n.onnx keeps its weights in weights.bin, which is not in .*folder; put"):
+    missing = "n.onnx keeps its weights in weights.bin, which is not in .*folder; put"
+    with pytest.raises(InputError, match=missing):
         load("folder/n.onnx")
 
 

@@ -156,7 +156,8 @@ def patched(path, old, new):
 
 def test_a_dimension_whose_name_is_not_utf_8(tmp_path):
     path = networks.classifier(tmp_path / "n.onnx", x=("batch", 3, "h", "w"))
-    assert "has a dimension whose name is not UTF-8" in complaint(load, patched(path, b"batch", b"bat\xff\xfe"))
+    message = complaint(load, patched(path, b"batch", b"bat\xff\xfe"))
+    assert "has a dimension whose name is not UTF-8" in message
 
 
 def test_a_tensor_whose_name_is_not_utf_8(tmp_path):

@@ -37,7 +37,8 @@ def runs():
 
     first = "05_average_or_maximum"  # takes as long as several others
     with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(run, LESSONS[name]) for name in sorted(LESSONS, key=lambda name: name != first)}
+        order = sorted(LESSONS, key=lambda name: name != first)
+        yield {name: pool.submit(run, LESSONS[name]) for name in order}
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -185,8 +185,8 @@ def _by_graph(model, output, missing):
     C, K = shape[:2] if by_row else shape[1::-1] if len(shape) == 2 else (None, None)
     reason = f"{head.form.identity}, by the graph alone: nothing was computed, for {missing}."
     return Inspection(head.form.verdict, head.form.name, reason, head.f, names[0],
-                      names[1] if len(names) > 1 else None, K, C, drawing="\n".join([
-                          f"{plain(path.name)}: {head.form.verdict} ({head.form.name})", "", _wrapped(reason)]))
+                      names[1] if len(names) > 1 else None, K, C,
+                      drawing=f"{plain(path.name)}: {head.form.verdict} ({head.form.name})\n\n{_wrapped(reason)}")
 
 
 def _drawing(network, f, S, shown, reason):
