@@ -186,7 +186,8 @@ def _by_graph(model, output, missing):
     reason = f"{head.form.identity}, by the graph alone: nothing was computed, for {missing}."
     return Inspection(head.form.verdict, head.form.name, reason, head.f, names[0],
                       names[1] if len(names) > 1 else None, K, C,
-                      drawing=f"{plain(path.name)}: {head.form.verdict} ({head.form.name})\n\n{_wrapped(reason)}")
+                      drawing=f"{plain(path.name)}: {head.form.verdict} ({head.form.name})\n\n"
+                              f"{_wrapped(reason)}")
 
 
 def _drawing(network, f, S, shown, reason):

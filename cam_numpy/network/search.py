@@ -255,8 +255,8 @@ def _ask_one(source, scores, seen, f, axes, size):
     example = units_first(seen[f].value, axes, size, numbers)
     C, K = seen[scores.S].value.size // len(seen[scores.S].value), example.shape[0]
     if C * K > MOST_WEIGHTS:
-        raise CamNotApplicable(f"{C} classes of {K} units have {C * K:,} weights, more than the {MOST_WEIGHTS:,} "
-                               "that are asked for; the paper has about a million", path.name)
+        raise CamNotApplicable(f"{C} classes of {K} units have {C * K:,} weights; at most "
+                               f"{MOST_WEIGHTS:,} are asked for; the paper has about a million", path.name)
     precision = 11 if seen[f].type == "tensor(float16)" else 24
     answer = ask(cut.scores, example, min(precision, bits(graph, nodes)))
     if answer.form is None:
