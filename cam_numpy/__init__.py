@@ -50,7 +50,8 @@ S_c = sum M_c + b_c.
 
 From a photo: `explain` gives all of the above, `load` opens another network, `evaluate` measures
 one on a data set; `layer_maps` shows what every layer sees, `class_units` which units make a
-class. The folder ``paper`` holds the equations, section by section.
+class, `learn` teaches a network classes of your own. The folder ``paper`` holds the equations,
+section by section.
 """
 
 # ruff: noqa: F401 - the names imported here are for whoever imports this package
@@ -62,6 +63,7 @@ if TYPE_CHECKING:  # for editors; at run time `__getattr__` finds them
     from .evaluation.run import evaluate
     from .explanation import Explanation, explain, occlusion_map
     from .layers import layer_maps
+    from .learning import learn
     from .network.download import fetch
     from .network.inspection import inspect, try_presets
     from .network.network import load
@@ -89,6 +91,7 @@ _PLACES = {
     "evaluation.run": ["evaluate"],
     "explanation": ["Explanation", "explain", "occlusion_map"],
     "layers": ["layer_maps"],
+    "learning": ["learn"],
     "network.download": ["fetch"],
     "network.inspection": ["inspect", "try_presets"],
     "network.network": ["load"],

@@ -42,7 +42,7 @@ def _parser():
     # not above: until here the process cannot be interrupted without a traceback
     import argparse
 
-    from .commands import evaluate, explain, inspect, layers, models, page, units
+    from .commands import evaluate, explain, inspect, layers, learn, models, page, units
 
     class Parser(argparse.ArgumentParser):
         """Prints as all commands print, and of a mistake one line instead of the whole usage."""
@@ -58,7 +58,7 @@ def _parser():
         description="Class activation mapping (CVPR 2016), equation by equation.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (explain, page, layers, units, inspect, evaluate, models):
+    for module in (explain, page, layers, units, learn, inspect, evaluate, models):
         module.add_parser(commands)
     return parser
 

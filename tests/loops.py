@@ -134,3 +134,28 @@ def grad_cam(f, gradient):
     """max(0, sum_k a_k f_k(x, y)), where a_k is the mean over all places of the gradient of S_c."""
     raw = activation_map(f, [pooled_mean(gradient)], 0)
     return [[max(0.0, value) for value in row] for row in raw]
+
+
+def regression_loss(X, labels, v, a, l2):
+    """mean_i -log P_c(i) + l2 / 2 sum_ck v_ck^2, with the scores S_c = sum_k v_ck x_k + a_c."""
+    loss = 0.0
+    for x, c in zip(X, labels):
+        loss -= math.log(probabilities(scores(x, v, a))[c]) / len(X)
+    for v_c in v:
+        for v_ck in v_c:
+            loss += l2 / 2 * v_ck * v_ck
+    return loss
+
+
+def regression_gradient(X, labels, v, a, l2):
+    """Its derivatives, by each v_ck and by each a_c: what is believed less what is true, times x_k."""
+    of_v = [[l2 * v_ck for v_ck in v_c] for v_c in v]
+    of_a = [0.0] * len(a)
+    for x, true in zip(X, labels):
+        P = probabilities(scores(x, v, a))
+        for c in range(len(a)):
+            error = (P[c] - (1 if c == true else 0)) / len(X)
+            of_a[c] += error
+            for k in range(len(x)):
+                of_v[c][k] += error * x[k]
+    return of_v, of_a

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "cam_numpy"
-# what each room may import of the others; errors, input, names and output are open to all but the paper
+OPEN = {"errors", "input", "names", "output", "parallel"}  # to all but the paper
+# what each room may import of the others
 MAY_IMPORT = {
     "paper": set(),
     "image": {"paper"},
@@ -17,8 +18,10 @@ MAY_IMPORT = {
     # like explanation, it joins what a network computes and the figure of it
     "layers": {"paper", "image", "network", "show"},
     "units": {"paper", "image", "network", "show"},
+    "learning": {"paper", "image", "network"},
     "evaluation": {"paper", "image", "network", "show", "explanation"},
-    "commands": {"paper", "image", "network", "show", "explanation", "layers", "units", "evaluation"},
+    "commands": {"paper", "image", "network", "show", "explanation", "layers", "units", "learning",
+                 "evaluation"},
 }
 
 
@@ -39,7 +42,7 @@ def imports(path):
 def test_imports_run_one_way(room):
     for path in [*(ROOT / room).rglob("*.py"), *ROOT.glob(f"{room}.py")]:
         rooms = {found for _, found in imports(path) if found}
-        allowed = MAY_IMPORT[room] | ({"errors", "input", "names", "output"} if room != "paper" else set())
+        allowed = MAY_IMPORT[room] | (OPEN if room != "paper" else set())
         assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {sorted(rooms - allowed)}"
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cam_numpy import upsample
 from cam_numpy.errors import InputError
-from cam_numpy.image.preprocessing import Preprocessing
+from cam_numpy.image.preprocessing import PRESETS, Preprocessing, for_input
 from cam_numpy.image.view import View
 
 ZERO_ONE = {"mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -141,3 +141,17 @@ def test_every_photo_can_be_cropped():
 def test_a_margin_below_one_is_refused():
     with pytest.raises(InputError, match="margin is 0.5; .*; give 1 or more"):
         Preprocessing(224, "crop", margin=0.5, **ZERO_ONE)
+
+
+@pytest.mark.parametrize("preprocessing", [
+    *PRESETS.values(), FIT, CROP, SQUASH,
+    Preprocessing((24, 16), "crop", (0.1, 1 / 3, 0.7), (0.2, 0.25, 1e-3), margin=1.1, bgr=True),
+    Preprocessing((16, 24), "squash", tuple(np.float32([0.1, 0.2, 0.3])), (1, 2, 3)),
+    Preprocessing(30, "fit", (0, 0, 0), (1, 1, 1), stride=7, channels_first=False),
+])
+def test_a_models_file_keeps_every_preprocessing(preprocessing):
+    """Whether channels come first is for the input's shape to say."""
+    shape = [None, 3, None, None] if preprocessing.channels_first else [None, None, None, 3]
+    metadata = preprocessing.as_metadata()
+    assert all(isinstance(text, str) for text in metadata.values())
+    assert for_input(shape, metadata, None, "n.onnx") == (preprocessing, [])

@@ -11,21 +11,26 @@ from pathlib import Path
 from ..errors import InputError
 
 
-def add_model(parser):
+def add_model(parser, labels=True):
     """The option --model, and those of `add_model_options`."""
     parser.add_argument("--model", type=name, metavar="MODEL",
                         help="an ONNX file, or a name that `cam-numpy models` lists "
                         "(default: cam_numpy's own)")
-    add_model_options(parser)
+    add_model_options(parser, labels)
 
 
-def add_model_options(parser):
-    """The options of `load`: what a network's file does not say. `load_options` reads them."""
+def add_model_options(parser, labels=True):
+    """The options of `load`: what a network's file does not say. `load_options` reads them.
+
+    Without `labels` the names of the network's own classes do not matter.
+    """
     group = parser.add_argument_group("your own network", "what its file does not say")
     group.add_argument("--output", type=name, metavar="NAME",
                        help="which output holds the scores, where there are several")
-    group.add_argument("--labels", type=name, metavar="FILE",
-                       help="a text file with the names of the classes, one per line")
+    if labels:
+        group.add_argument("--labels", type=name, metavar="FILE",
+                           help="a text file with the names of the classes, one per line")
+    parser.set_defaults(labels=None)
     group.add_argument("--preprocessing", type=name, metavar="NAME",
                        help="a preset: imagenet, caffe, zero-one, minus-one-one, efficientnet-lite or raw")
     group.add_argument("--mean", type=numbers, metavar="R,G,B",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +14,7 @@ from ..network.classes import ClassFinder
 from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_map
 from ..paper.localisation import CURVE, ROW, measure
+from ..parallel import in_order
 
 METHODS = ("cam", "occlusion")
 HOPELESS = 10  # pictures that show a network not to be what CAM needs, if none before could be measured
@@ -93,7 +91,6 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     total = len(dataset) if limit is None else min(limit, len(dataset))
     chosen = [i * len(dataset) // total for i in range(total)]
     class_of = ClassFinder(network, dataset.labels)
-    workers = workers or os.cpu_count() or 1
     evaluation, rows, began = Evaluation(total), np.empty(total, ROW), time.monotonic()
     evaluation.assumed += [class_of.assumed] if class_of.assumed else []
 
@@ -103,9 +100,8 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
         return row
 
     refusals = 0  # of the network, not of a picture
-    pool = ThreadPoolExecutor(workers)
     try:
-        for future in _in_order(pool, one, chosen, ahead=2 * workers):
+        for future in in_order(one, chosen, workers):
             try:
                 rows[len(evaluation.rows)] = future.result()
                 evaluation.rows = rows[: len(evaluation.rows) + 1]
@@ -119,23 +115,10 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
                 progress(evaluation)
     except KeyboardInterrupt:
         pass  # what was measured so far is returned, and says that it is partial
-    finally:
-        # without waiting: a second Ctrl-C meanwhile would lose what the first has left
-        pool.shutdown(wait=False, cancel_futures=True)
     if evaluation.failures and not len(evaluation.rows):
         raise InputError(f"not one of {evaluation.done} pictures could be measured; "
                          f"the first: {evaluation.failures[0]}")
     return evaluation
-
-
-def _in_order(pool, work, items, ahead):
-    """The futures of work(item), in order, only a few items ahead of the one that is looked at."""
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft()
-    yield from waiting
 
 
 def _measured(case, class_of, network, method, threshold, rule):

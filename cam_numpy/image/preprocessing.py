@@ -77,6 +77,15 @@ class Preprocessing:
             raise InputError(f"preprocessing has no {', '.join(wrong)}; give some of {', '.join(names)}")
         return replace(self, **attributes)
 
+    def as_metadata(self):
+        """The same as texts, for the metadata of a model's file; `for_input` reads them there.
+
+        Whether the channels come first is left out: the shape of the file's input says it.
+        """
+        values = {key: getattr(self, key) for key in ("size", "mean", "std", "stride", "margin", "bgr")}
+        texts = {key: json.dumps(value, default=float) for key, value in values.items()}
+        return {"resize": self.resize, **texts}
+
     def describe(self):
         """The same in words."""
         how = {"fit": "the whole photo, short side", "crop": "the middle of the photo,",
@@ -236,12 +245,14 @@ def for_input(shape, metadata, chosen, name, hint=None):
 
 
 def _described(metadata, name):
-    """The preprocessing that a file of ours describes."""
+    """The preprocessing that a file of ours describes: the reverse of `Preprocessing.as_metadata`."""
+    given = {"stride": "1", "margin": "1", "bgr": "false", **metadata}
     try:
+        size, mean, std, stride, margin, bgr = (
+            json.loads(given[key]) for key in ("size", "mean", "std", "stride", "margin", "bgr"))
+        size = tuple(map(int, size)) if isinstance(size, list) else int(size)
         return Preprocessing(
-            int(metadata["size"]), metadata["resize"], tuple(json.loads(metadata["mean"])),
-            tuple(json.loads(metadata["std"])), int(metadata.get("stride", 1)),
-        )
+            size, given["resize"], tuple(mean), tuple(std), int(stride), float(margin), bool(bgr))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{name} describes its preprocessing badly ({error}); "
                          "write its metadata again") from None

@@ -23,9 +23,10 @@ from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
 from .head import POOLING, between, bits, find_scores, read_head
 from .onnx_reader import read_graph
-from .onnx_writer import part, slim
+from .onnx_writer import part, slim, with_classifier
 from .search import Cut, Found, Tensor, candidates, search, units_first, unrolled
 from .session import (
+    TYPES,
     fed,
     model_bytes,
     open_session,
@@ -390,6 +391,27 @@ class Network:
             They cannot be listed; the message says why.
         """
         return self.body.layers
+
+    def with_classifier(self, w, b, metadata):
+        """The bytes of an .onnx file with the same body, which pools with the average.
+
+        Parameters
+        ----------
+        w : (C, K) array
+        b : (C,) array
+        metadata : dict of str to str
+            What the file says of itself, besides the preprocessing.
+
+        Returns
+        -------
+        model : bytes
+        """
+        data = model_bytes(self.path)
+        unchanged(self._file, self._stamp, self.name)
+        types = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
+        kind = TYPES[types[self.head.f]][1]
+        return with_classifier(data, read_graph(data, self.name), self.head, kind, w, b,
+                               {**self.preprocessing.as_metadata(), **metadata}, self._file.parent)
 
     @property
     def input_name(self):

@@ -37,6 +37,7 @@ class Node:
     name: str = ""
     attributes: dict = field(default_factory=dict)  # int, float, str or list of int or str
     message: memoryview | None = field(default=None, repr=False)  # its bytes in the file
+    inner: list = field(default_factory=list)  # what graphs inside of it read: the branches of an If
 
     def __str__(self):
         return f"{self.op} -> {self.outputs[0] if self.outputs else '?'}"
@@ -80,6 +81,20 @@ class Graph:
                 names.update(node.outputs)
         return names
 
+    def needed(self, outputs, given=()):
+        """The names of all tensors that must be computed for some tensors, these included.
+
+        Those that are given are not computed, nor what only they need.
+        """
+        needed, waiting = set(given), list(outputs)
+        while waiting:
+            tensor = waiting.pop()
+            if tensor and tensor not in needed:
+                needed.add(tensor)
+                node = self.makers.get(tensor)
+                waiting += [*node.inputs, *node.inner] if node else []
+        return needed - set(given)
+
 
 def read_graph(data, name="the model"):
     """The graph in the bytes of an ONNX file.
@@ -111,7 +126,7 @@ def read_graph(data, name="the model"):
         raise InputError(f"{name} holds weights of another framework; export the network to ONNX first")
     try:
         return _model(memoryview(data))
-    except (ValueError, IndexError, struct.error) as error:
+    except (ValueError, IndexError, struct.error, RecursionError) as error:
         raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
 
 
@@ -124,7 +139,7 @@ TYPES = {
 }
 
 
-def _fields(message):
+def fields(message):
     """The (field number, value) pairs of a message; nothing is copied."""
     for number, value, _, _ in spans(message):
         yield number, value
@@ -193,12 +208,12 @@ def _integers(value):
 
 def _model(message):
     graph, found = Graph([], {}, {}, [], {}, {}), False
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 7:  # graph; a second one is merged into the first
             _graph(_message(value), graph)
             found = True
         elif number == 14:  # metadata_props: StringStringEntryProto, key = 1, value = 2
-            entry = dict(_fields(_message(value)))
+            entry = dict(fields(_message(value)))
             graph.metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
     if not found:
         raise ValueError("it holds no graph")
@@ -213,7 +228,7 @@ def _message(value):
 
 
 def _graph(message, graph):
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1:  # node
             node = _node(_message(value))
             node.message = value
@@ -230,10 +245,10 @@ def _graph(message, graph):
             if tensor.file:
                 graph.files[name] = tensor.file
         elif number == 11:  # input
-            name, shape = _value_info(_message(value))
+            name, shape = value_info(_message(value))
             graph.inputs[name] = shape
         elif number == 12:  # output
-            graph.outputs.append(_value_info(_message(value))[0])
+            graph.outputs.append(value_info(_message(value))[0])
             if len(graph.outputs) > MOST_OUTPUTS:
                 raise ValueError(f"more than {MOST_OUTPUTS} outputs")
 
@@ -249,7 +264,7 @@ class _Tensor(NamedTuple):
 def _tensor(message, longest=8):
     """TensorProto: dims = 1, data_type = 2, int64_data = 7, name = 8, raw_data = 9, external_data = 13."""
     name, shape, kind, integers, raw, file = "", [], 0, [], b"", ""
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1:
             shape += _integers(value)
         elif number == 2:
@@ -261,7 +276,7 @@ def _tensor(message, longest=8):
         elif number == 9:
             raw = _message(value)
         elif number == 13:  # StringStringEntryProto, key = 1, value = 2
-            entry = dict(_fields(_message(value)))
+            entry = dict(fields(_message(value)))
             file = _text(entry.get(2, b"")) if _text(entry.get(1, b"")) == "location" else file
     if kind != 7 or len(raw) > 8 * longest or len(integers) > longest:  # TensorProto.INT64 = 7
         return _Tensor(name, tuple(shape), kind, None, file)
@@ -270,7 +285,7 @@ def _tensor(message, longest=8):
 
 def _node(message):
     node = Node("", [], [])
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1:
             node.inputs.append(_name(value))
         elif number == 2:
@@ -284,13 +299,21 @@ def _node(message):
             if not isinstance(attribute, TYPES.get(name, object)):
                 raise ValueError(f"the attribute {name} of a node is {attribute!r:.40}")
             node.attributes[name] = attribute
+            node.inner += _read_inside(value)
     return node
+
+
+def _read_inside(attribute):
+    """The tensors that the graphs in an attribute read: AttributeProto.g = 6, graphs = 11."""
+    graphs = [_message(value) for number, value in fields(attribute) if number in (6, 11)]
+    nodes = [_node(message) for graph in graphs for message in messages_at(graph, 1)]  # GraphProto.node = 1
+    return [tensor for node in nodes for tensor in [*node.inputs, *node.inner]]
 
 
 def _attribute(message):
     """AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8, strings = 9; no more is needed."""
     name, value = "", None
-    for number, part in _fields(message):
+    for number, part in fields(message):
         if number == 1:
             name = _text(_message(part))
         elif number == 2:
@@ -308,27 +331,27 @@ def _attribute(message):
     return name, value
 
 
-def _value_info(message):
+def value_info(message):
     """ValueInfoProto: name = 1, type = 2. A free or named side is None in the shape."""
     name, shape = "", None
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1:
             name = _name(value)
         elif number == 2:  # TypeProto.tensor_type = 1, its shape = 2, its dim = 1
-            for part in _inside(_message(value), 1, 2):
+            for part in messages_at(_message(value), 1, 2):
                 shape = tuple(
-                    next((_signed(n) for i, n in _fields(_message(dim)) if i == 1 and isinstance(n, int)),
+                    next((_signed(n) for i, n in fields(_message(dim)) if i == 1 and isinstance(n, int)),
                          None)
-                    for dim in _inside(part, 1)
+                    for dim in messages_at(part, 1)
                 )
     return name, shape
 
 
-def _inside(message, number, *rest):
+def messages_at(message, number, *rest):
     """The messages at a path of field numbers."""
-    for found, value in _fields(message):
+    for found, value in fields(message):
         if found == number:
             if rest:
-                yield from _inside(_message(value), *rest)
+                yield from messages_at(_message(value), *rest)
             else:
                 yield _message(value)

@@ -9,6 +9,7 @@ upsample.py       Section 2      from the cells of a map to pixels
 boxes.py          Section 3      from a map to a bounding box; how much two boxes overlap
 localisation.py   Section 3      how often the box is right: the error measures
 occlusion.py      Section 1      the method that CAM is compared with
+probe.py          Section 4      a linear classifier on F_k: the w and b of classes of your own
 units.py          Section 5      class-specific units: w_k^c F_k, a unit's vocabulary, silent units
 ================  =============  =================================================================
 
