@@ -83,6 +83,28 @@ def test_the_lesson_has_the_parts_of_a_lesson(name):
     assert re.search(r"^# Lesson \d+: ", text)
 
 
+def first_lesson(term):
+    """The number of the first lesson whose text uses `term`, or a name in brackets behind it."""
+    names = re.split(r" \(|, ", term.removesuffix(")")) if " (" in term else [term]
+    word = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names))})(s|es)?(?!\w)",
+                      0 if "_" in term else re.IGNORECASE)  # f_k is not F_k
+    for number, lesson in enumerate(LESSONS.values(), 1):
+        texts = [text for kind, text in build.cells(lesson.read_text(encoding="utf-8")) if kind == "markdown"]
+        if word.search(" ".join(" ".join(texts[1:]).split())):  # [0] is the overview
+            return number
+    return None
+
+
+def test_the_glossary_names_the_lesson_that_uses_a_term_first():
+    glossary = (TUTORIALS / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| .+? \| (\d+) \|", glossary, re.M)
+    assert len(rows) > 60
+    wrong = {term: first_lesson(term) for term, number in rows if first_lesson(term) != int(number)}
+    assert not wrong  # the right numbers; None: no lesson uses it
+    names = [term.lower() for term, _ in rows if not term.startswith("1x1")]
+    assert names == sorted(names)
+
+
 def test_every_exercise_stands_in_a_lesson():
     texts = "".join(lesson.read_text(encoding="utf-8") for lesson in LESSONS.values())
     assert set(re.findall(r"^check\((\w+)\)", texts, re.M)) == set(exercises.EXERCISES)

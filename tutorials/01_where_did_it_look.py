@@ -35,7 +35,7 @@ assert e.top(1)[0].name == "espresso"
 # %% [markdown]
 # Right. But *why*? Did it see the coffee, the cup, or only a brown table? The number does not say. The
 # paper's answer is a **class activation map** (CAM): for a class, how much each place of the photo
-# contributed to it.
+# contributed to it. The places that tell a class from the others are called *discriminative regions*.
 
 # %%
 M = e.M("espresso")
@@ -52,20 +52,21 @@ assert 175 < place[0] < 410 and 20 < place[1] < 300  # inside of the cup, measur
 
 # %% [markdown]
 # The network looks at the coffee in the cup. It learned from labels only, and it can still tell the place
-# (*weakly supervised localisation*: trained with less than it is asked for). This lesson is about why that is
-# possible at all.
+# (*weakly supervised localisation*: trained with easy information, labels, and then used for a harder task,
+# places). This lesson is about why that is possible at all.
 #
 # ## What the layers see
 #
 # A *convolutional layer* moves a small window over its input and computes one number at each place, for each
 # of its *units*. One unit may answer to vertical edges: its number is large where there is one. The output of
-# a unit is itself a little picture, its *activation map*. The next layer looks at the maps of the layer
-# before. As one goes deeper, maps get coarser (the *stride* grows) and each number depends on a larger part
-# of the photo.
+# a unit is itself a little picture, its *feature map*. The next layer looks at the maps of the layer before.
+# As one goes deeper, maps get coarser (the *stride* grows) and each number depends on a larger part of the
+# photo.
 #
 # Zeiler and Fergus (2014) showed what this leads to: **shallow layers find edges and colours, deep layers
-# find parts of objects.** The study note begins with their figure. Let us look ourselves. All maps of our
-# network for one photo, one row for each of some layers, the six units that vary most:
+# find parts of objects.** They did not train the network in another way for this: they took a classifier
+# trained with labels, and looked into it. The study note begins with their figure. Let us look ourselves. All
+# maps of our network for one photo, one row for each of some layers, the six units that vary most:
 
 # %%
 cat = photo("chelsea")
@@ -100,8 +101,8 @@ plt.show()
 #   The photo is gone, its parts are left.
 #
 # `cam-numpy layers cat.jpg` draws this for your own photos and networks. "A place sees" is the *receptive
-# field*: the part of the network's input that can influence one number. At the end it is larger than the
-# whole input: a unit for eyes may know about the ears.
+# field*: the part of the network's input that can influence one number. At the end it is 127 pixels, more
+# than the height of the input (96) and nearly its width (144): a unit for eyes may know about the ears.
 #
 # No layer was told to find eyes. And each map still knows *where*: a spot at the left means the left of the
 # photo. The place is there, in the last layer. (Zhou et al. had shown a year earlier that such units act as
@@ -111,14 +112,18 @@ plt.show()
 #
 # The last layer's maps must become one score for each class. The classic networks, AlexNet and VGGnet, write
 # all maps in one long line (*flatten*) and send it through *fully connected* layers, in which every output
-# depends on every input. The maps know the place, but there it is mixed beyond recovery: a unit at the left
-# and the same unit at the right have different weights, and after two such layers nobody can say what came
-# from where.
+# depends on every input. Which step exactly loses the place?
+#
+# - The flatten loses nothing. It only reorders the numbers: each number still has its place.
+# - The first fully connected layer adds numbers of *different places*, with a weight of its own for each unit
+#   at each place. There is no longer one weight per unit and class.
+# - The ReLU after it makes the sum impossible to take apart: what one place contributes now depends on all
+#   other places. Another fully connected layer and another ReLU follow. **Here the place is lost.**
 #
 # Network in Network and GoogLeNet did something simpler: **global average pooling** (GAP). Each map is
 # replaced by its average, and one linear layer makes scores of the averages. They did it to save parameters
-# and to avoid overfitting. An average, too, forgets the place. But it forgets it in a way that can be undone,
-# because an average is a sum over places, and sums can be reordered:
+# and to avoid overfitting. An average forgets the place as well. But we can go back one step: an average is a
+# sum over places, no ReLU follows, and sums can be reordered:
 #
 # $$\text{score} = \text{sum over units of (weight × average over places)} = \text{average over places of (sum over units of weight × activation)}$$
 #
@@ -138,11 +143,16 @@ assert np.isclose(left, right, atol=1e-4) and np.isclose(left, e.S[c] - e.b[c], 
 #
 # | Earlier | This paper |
 # |---|---|
-# | *Zeiler and Fergus, 2014*: cover the photo place by place; hundreds of forward passes for one photo | one forward pass, the one that makes the prediction anyway |
-# | *Deconvolution, backpropagation*: which pixels excite a unit? Unit by unit | which places speak for a **class** |
-# | Units studied in the convolutional layers; the fully connected ones left out | the whole network, from photo to class, trained end to end |
+# | *Occlusion* (Zeiler and Fergus, 2014): cover the photo place by place; a forward pass for each place (145 in lesson 8) | one forward pass, the one that makes the prediction anyway |
+# | *Deconvolution* (Zeiler and Fergus), *backpropagation*: for one unit, which pixels make it fire? | for one **class**, which places raise its score? |
+# | *Zeiler and Fergus; Zhou et al., 2015*: units studied in the convolutional layers, the fully connected layers left out | the whole way, from photo to class |
+# | *Bergamo et al., 2014*: localisation by masking parts of the photo; several passes, not trained end to end | one network, trained end to end with labels, as any classifier |
 # | *Oquab et al., 2015*: global **max** pooling; finds one point of an object | global **average** pooling: finds its whole extent (lesson 5) |
 # | *Network in Network*: GAP against overfitting | GAP to keep the place |
+#
+# Occlusion and deconvolution need no training of their own: both look into a trained classifier. What they
+# cost is passes, or a second network that runs backwards. CAM asks for one thing in the network itself,
+# global average pooling before a linear layer. If that is missing it must be built in and trained (lesson 4).
 #
 # One pass for a photo. How cheap is the map? Everything after the network is a sum of K small arrays:
 
@@ -160,8 +170,8 @@ assert e.f.size == K * M.size
 #
 # On your own:
 #
-# 1. Explain a photo of your own: `e = cam.explain("my.jpg")`, then `e` in a cell of its own. Did it look
-#    where you expected?
+# 1. Explain a photo of your own: `e = cam.explain("my.jpg")`, then `e` on the last line. Did it look where
+#    you expected? `cam-numpy page my.jpg` writes a page on which you can point at every number.
 # 2. Cut the cup out of the photo (`cup.crop((0, 200, 600, 400))`). What does the network see now, and where?
 # 3. Find a layer and a unit that answers to vertical stripes of the cat, and one that answers to horizontal
 #    ones.

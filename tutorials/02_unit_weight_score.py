@@ -115,20 +115,24 @@ for guess in e.top(3):
 # Two facts about the softmax that matter for maps:
 #
 # - **Adding the same constant to all scores changes no probability**: $e^{S+a} = e^S e^a$, and $e^a$ cancels.
-#   So a probability depends on *differences* of scores only. A high score by itself does not make a high
-#   probability.
-# - It takes all classes to compute one probability. A probability therefore cannot be split over places,
-#   class by class. That is why a map is made of the score S_c, the *input* of the softmax (a *logit*), and
-#   not of P_c.
+#   A probability depends on *differences* of scores only. For maps this means: add the same map to the maps
+#   of all classes, and every probability stays. One hot map by itself proves nothing. Only the difference
+#   between the maps of two classes decides between them (lesson 3).
+# - It takes all classes to compute one probability. We cannot say how much of the probability of one class
+#   came from which place. That is why a map is made of the score S_c, the *input* of the softmax (a *logit*),
+#   and not of P_c.
 
 # %%
 assert np.allclose(cam.softmax(S + 5), cam.softmax(S))
+same_for_all = np.random.default_rng(0).normal(size=(H, W))  # any map, added to the maps of all classes
+raised = (cam.class_activation_maps(e.f, e.w) + same_for_all).mean(axis=(1, 2)) + e.b
+assert np.allclose(cam.softmax(raised), P, atol=1e-5)
 first, second = e.top(2)
 print(f"P of the first / P of the second = {first.P / second.P:.2f} = exp({first.S:.2f} - {second.S:.2f})")
 assert np.isclose(first.P / second.P, np.exp(first.S - second.S), rtol=1e-4)
 
 # %% [markdown]
-# ## An example for the head
+# ## An example to compute by hand
 #
 # Two units on a map of 2 x 2 places; three classes. All numbers are whole.
 
@@ -181,30 +185,34 @@ assert M[2].tolist() == [[0, -2], [0, 6]]
 #     &= \sum_k \sum_{x,y} w_k^c f_k(x, y)
 #     && \text{(c) } w_k^c \text{ does not depend on the place: it may go inside} \\
 #     &= \sum_{x,y} \sum_k w_k^c f_k(x, y)
-#     && \text{(d) finite sums may change places: this is \textbf{Eq. 1}} \\
+#     && \text{(d) finite sums may change places: (b) = (d) is \textbf{Eq. 1}} \\
 #     &= \sum_{x,y} M_c(x, y)
 #     && \text{(e) the inner sum gets a name: } M_c(x, y) = \sum_k w_k^c f_k(x, y) \text{, \textbf{Eq. 2}}
 # \end{aligned}$$
 #
-# - **Eq. 1** is lines (b) and (d): $S_c = \sum_k w_k^c \sum_{x,y} f_k(x, y) = \sum_{x,y} \sum_k w_k^c f_k(x,
-#   y)$.
+# - **Eq. 1** says that (b) equals (d): $S_c = \sum_k w_k^c \sum_{x,y} f_k(x, y) = \sum_{x,y} \sum_k w_k^c
+#   f_k(x, y)$.
 # - **Eq. 2** defines the map: $M_c(x, y) = \sum_k w_k^c f_k(x, y)$.
 # - Hence $S_c = \sum_{x,y} M_c(x, y)$: the study note's last formula.
 #
 # No approximation is made anywhere. The map is not an estimate of where the score comes from: it is the
-# score, place by place. Line (c) needs a *linear* layer, line (b) needs a pooling that is a sum. Where one is
-# missing the derivation stops there (lesson 4).
+# score, place by place. Line (b) holds only if the pooling is a sum. Line (c) holds only if the layer is
+# *linear*. In a network that breaks one of them the proof ends at that line (lesson 4).
 #
 # Each line is one line of NumPy:
 
 # %%
 F_sum = cam.global_sum_pool(f)  # F_k = sum_xy f_k(x, y), the paper's
 c = 2
-a = sum(w[c, k] * F_sum[k] for k in range(2))
-b = sum(w[c, k] * f[k].sum() for k in range(2))
-d = sum(w[c, k] * f[k, y, x] for y in range(2) for x in range(2) for k in range(2))
-e_ = cam.class_activation_map(f, w, c).sum()
-assert a == b == d == e_ == 4
+lines = {
+    "a": sum(w[c, k] * F_sum[k] for k in range(2)),
+    "b": sum(w[c, k] * f[k].sum() for k in range(2)),
+    "c": sum((w[c, k] * f[k]).sum() for k in range(2)),
+    "d": sum(w[c, k] * f[k, y, x] for y in range(2) for x in range(2) for k in range(2)),
+    "e": cam.class_activation_map(f, w, c).sum(),
+}
+print({name: float(value) for name, value in lines.items()})
+assert set(lines.values()) == {4}
 
 # %% [markdown]
 # ## Sum or mean?
@@ -217,8 +225,8 @@ assert a == b == d == e_ == 4
 # With the mean, **S_c is the mean of the map**; with the sum and the weights w/(HW), it is the sum of the
 # map.
 #
-# The mistake is to sum *without* rescaling the weights. Every score but its bias is then multiplied by HW. On
-# the photo, HW is 216:
+# The mistake is to sum *without* rescaling the weights. Then everything in the score is multiplied by HW,
+# except the bias. On the photo, HW is 216:
 
 # %%
 wrong = cam.class_scores(cam.global_sum_pool(e.f), e.w)  # sums, weights as they are, no bias
@@ -287,10 +295,12 @@ print(f"on the photo, {e.class_name(worst)}: mean of the map {M.mean():.2f}, of 
 assert M.mean() < 0 < np.maximum(M, 0).mean()
 
 # %% [markdown]
-# With a ReLU the map no longer adds up to the score. It would claim more evidence than the network counted,
-# and turn a score below zero into evidence for the class. The negative part is often the most interesting: it
-# shows what the network holds *against* a class. Here is the same photo for the best class and for the one
-# with the lowest score; one scale, white is zero, blue is negative.
+# With a ReLU the map no longer adds up to the score. The clipped map is too large: its mean is greater than
+# the score. Even a class with a negative score would look supported. The negative part is often the most
+# interesting: it shows what the network holds *against* a class. Here is the same photo for the best class
+# and for the one with the lowest score, on one scale: white is zero, red is positive, blue is negative. In
+# these figures the photo is grey and the colour grows with the *square root* of the value, otherwise small
+# values would be invisible.
 
 # %%
 maps = [e.M(int(e.ranking[0])), e.M(worst)]

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 3: From cells to pixels, and how to read a map
 #
-# **You will do**: bring a map of 12 x 18 cells onto a photo by hand; colour it in four ways that tell four
-# different stories; compare two classes; go through the questions to ask when a map looks wrong.
+# **You will do**: bring a map of 12 x 18 cells onto a photo by hand; colour two maps on two scales, and see
+# one scale mislead; compare two classes; go through the questions to ask when a map looks wrong.
 #
 # **You will learn**: stride, mapping resolution, half-pixel centres; what stretching a map between its
 # minimum and maximum hides; the classic misreadings, and how to avoid them.
@@ -58,8 +58,8 @@ print(wide)
 assert wide.tolist() == [[0, 1, 3, 4]]
 
 # %% [markdown]
-# Pixel i has its centre at i + 0.5 pixels, which is (i + 0.5) · 2/4 cells from the left edge. The first
-# cell's centre is 0.5 cells from the edge, so in units where cell j has its centre at j, pixel i lies at
+# Pixel i has its centre at i + 0.5 pixels, which is (i + 0.5) · 2/4 cells from the left edge. Now number the
+# cells 0, 1, 2 ... at their centres. The left edge is then at -0.5, and pixel i is at
 #
 # $$(i + 0.5) \cdot \frac{W}{\text{width}} - 0.5$$
 
@@ -86,13 +86,13 @@ plt.show()
 # look for this first. The paper does not say how it enlarges maps; cam_numpy uses bilinear interpolation with
 # half-pixel centres, as above.
 #
-# Never round the map to whole numbers (8 bits) before enlarging it: the steps become visible, and the
-# threshold of a box falls on a step.
+# Never round the map to whole numbers (8 bits) before enlarging it: the steps become visible, and a box can
+# jump, because many pixels have the same rounded value.
 #
 # ## Colours and scales
 #
 # A map has a unit: it is measured in score. A picture of it has colours, and somebody chose which score is
-# which colour. The same map in four ways:
+# which colour. Two maps of the same photo, each on two scales:
 
 # %%
 worst = int(e.ranking[-1])  # the class with the lowest score
@@ -104,7 +104,7 @@ def stretched(M):
     return (M - M.min()) / (M.max() - M.min())
 
 
-common = scale_of(M_best, M_worst, signed=True)  # white is zero
+common = scale_of(M_best, M_worst, signed=True)  # white is zero; colours by square root, as in lesson 2
 axes = panels([(cat, M_best, common), (cat, M_worst, common),
                (cat, stretched(M_best), (0, 1)), (cat, stretched(M_worst), (0, 1))],
               titles=[f"{e.class_name(c)}, $S_c$ = {e.S[c]:.2f}" for c in (int(e.ranking[0]), worst)] * 2,
@@ -112,16 +112,17 @@ axes = panels([(cat, M_best, common), (cat, M_worst, common),
               + [f"stretched: 0 is {M.min():.1f}, 1 is {M.max():.1f}" for M in (M_best, M_worst)],
               columns=2, size=3.2)
 plt.show()
+assert M_best.max() > 10 * M_worst.max()
 assert e.S[worst] < 0 < e.S[e.ranking[0]]
 assert stretched(M_worst).max() == 1 == stretched(M_best).max()
 
 # %% [markdown]
 # Bottom right is the trap. The network gives *sea cucumber* the lowest score of all 200 classes, yet the
-# stretched map shows glowing spots: stretching paints the least negative cells as hot as the strongest
-# evidence. Three rules follow:
+# stretched map glows almost everywhere. Its highest cell is as bright as the highest cell of the winner's
+# map, although its value is less than a tenth. Three rules follow:
 #
 # - **Maps that are compared share one scale.** Otherwise the losing class may look hotter than the winner.
-# - **The scale contains zero**, so that colour tells evidence for from evidence against.
+# - **The scale contains zero**, and the colours for "for" and "against" are different.
 # - **The scale is written down.** A stretched map is not a probability, and "red" has no meaning by itself.
 
 # %%
@@ -135,7 +136,8 @@ assert share < 0.25
 # values in the wrong channel order (OpenCV writes BGR, everything else RGB), or the reversed colour map was
 # used. The arrays have no such problem: look at the raw numbers first.
 #
-# `e.M(c)` is always the raw map, in score units: nothing clipped, stretched, rounded or enlarged.
+# `e.M(c)` is always the raw map, in score units: nothing clipped, stretched, rounded or enlarged. `cam-numpy
+# explain cat.jpg --save-arrays` writes the raw arrays to a file that `np.load` reads.
 #
 # ## Class against class
 #
@@ -156,15 +158,23 @@ panels([(cat, e.M(a.index), scale), (cat, e.M(b.index), scale),
        titles=[a.name, b.name, f"{a.name} minus {b.name}"],
        notes=[f"P = {a.P:.1%}", f"P = {b.P:.1%}", f"mean {difference.mean():+.2f}"], size=3.2)
 plt.show()
+biases = e.b[a.index] - e.b[b.index]
+print(f"mean of the difference {difference.mean():+.3f}, difference of the biases {biases:+.3f}, together "
+      f"{difference.mean() + biases:+.3f}; exp of this is {np.exp(difference.mean() + biases):.2f} = "
+      f"{a.P:.1%} / {b.P:.1%}")
+assert np.isclose(np.exp(difference.mean() + biases), a.P / b.P, rtol=1e-3)
 
 # %% [markdown]
-# Two similar classes have similar maps; the difference shows where one wins over the other. By the softmax
-# (lesson 2) this difference alone decides the ratio of the two probabilities.
+# Two similar classes have similar maps; the difference shows where one wins over the other. Its mean, plus
+# the difference of the two biases, is the difference of the scores. By the softmax (lesson 2) this number
+# alone decides the ratio of the two probabilities. At the command line:
 #
-# ## The portrait that is a scoreboard
+#     cam-numpy explain cat.jpg --class "Egyptian cat" --minus tabby
 #
-# The picture in the README: a portrait of Grace Hopper. The three best classes are *academic gown*, *bow tie*
-# and *scoreboard*. Why scoreboard?
+# ## A scoreboard in a portrait
+#
+# The picture in the README: a portrait of Grace Hopper. The best class is *academic gown*, then follow *bow
+# tie* and, with about 5 %, *scoreboard*. Why scoreboard?
 
 # %%
 e = cam.explain(photo("grace_hopper"))
@@ -197,32 +207,44 @@ assert (x, y) == (4, 1)  # where the stars of the flag meet the cap
 #
 # The map explains the network. It does not say that the network is right, nor where the object is.
 #
-# ## Heat in the corners
+# ## Borders and corners
 #
 # Convolutions put zeros around the photo (*zero padding*). At the edges the network sees an artificial
-# border, and some units answer to it. Show the network a photo of one grey, without any content:
+# border, and some units answer to it. Show the network a photo of one grey, without any content, and take two
+# classes: the one whose map is raised most by the border, and the one with the highest score:
 
 # %%
 network = cam.load()
 f, S = network.run(np.zeros((3, 384, 384), np.float32))  # zero is the mean colour, after preprocessing
-c = int(S.argmax())
-M_grey = cam.class_activation_map(f, network.w, c)
-middle = M_grey[20:-20, 20:-20]
-print(f"a map of {M_grey.shape[1]} x {M_grey.shape[0]} cells: in the middle all cells are equal "
-      f"(to {np.ptp(middle):.0e}), in all {M_grey.min():.1f} to {M_grey.max():.1f}")
-axes = panels([np.full((384, 384, 3), 128, np.uint8), (None, M_grey, scale_of(M_grey))],
-              titles=["a grey photo", f"map of {network.classes[c]}"], size=2.8)
+M_grey = cam.class_activation_maps(f, network.w)  # all classes
+middle = M_grey[:, 24, 24]
+rise = (M_grey[:, 0].mean(axis=1) + M_grey[:, -1].mean(axis=1)) / 2 - middle  # first and last row - middle
+c_hot, c_best = int(rise.argmax()), int(S.argmax())
+shown = M_grey[[c_hot, c_best]]
+names = [network.classes[i].split(",")[0] for i in (c_hot, c_best)]
+for i, name in zip((c_hot, c_best), names):
+    corner = M_grey[i][[0, 0, -1, -1], [0, -1, 0, -1]].mean()
+    print(f"{name}: middle {middle[i]:+.1f}, border {middle[i] + rise[i]:+.1f}, corners {corner:+.1f}")
+print(f"the border is higher than the middle for {(rise > 0).sum()} of {len(rise)} classes")
+panels([np.full((384, 384, 3), 128, np.uint8), *((None, M, scale_of(M, signed=True)) for M in shown)],
+       titles=["a grey photo", *names],
+       notes=["", *(f"its own scale: ± {scale_of(M, signed=True)[1]:.1f}" for M in shown)], size=2.8)
 plt.show()
-assert np.ptp(middle) < 1e-3 and np.ptp(M_grey) > 1
+assert names == ["scorpion", "suspension bridge"]
+assert rise[c_hot] > 4 and rise[c_best] < -4
+assert np.ptp(M_grey[:, 20:-20, 20:-20], axis=(1, 2)).max() < 1e-3  # in the middle all cells are equal
 
-deep = min(i for i in range(1, 24) if np.ptp(M_grey[i:-i, i:-i]) < 1e-3)
+deep = min(i for i in range(1, 24) if np.ptp(shown[:, i:-i, i:-i], axis=(1, 2)).max() < 1e-3)
 print(f"the border is felt {deep} cells deep: {8 * deep} of the network's pixels from each side")
 assert 8 * deep > 96 / 2
 
 # %% [markdown]
-# All structure in this map comes from the border. And it reaches far: each cell of the last layer sees a
-# window (its *receptive field*) much wider than its stride of 8 pixels. At 96 pixels no cell is free of the
-# border. If *your* map is hot in the corners, compare it with the map of a grey photo of the same size.
+# The photo is the same everywhere, so all structure in these maps comes from the border. For *scorpion* the
+# border and the corners are hot; for *suspension bridge* the border is low and the middle is high. Either can
+# happen: it depends on the weights of the units that answer to the border. And it reaches far: each cell of
+# the last layer sees a window (its *receptive field*) much wider than its stride of 8 pixels. At 96 pixels no
+# cell is free of the border. If *your* map is hot in the corners, or along an edge, compare it with the map
+# of a grey photo of the same size.
 #
 # ## When a map looks wrong: what to check, in this order
 #

@@ -10,10 +10,11 @@
 #
 # **You need**: lesson 2.
 #
-# **In the paper**: Section 1 (what fully connected layers lose), Section 3 (the networks and their changes).
-# In the study note: Section 1, "Classifier로 인한 localization 정보 상실", and "이전 Related Works들과의 차이점".
+# **In the paper**: Section 1 (what fully connected layers lose), Section 3.1 (the networks and their
+# changes). In the study note: Section 1, "Classifier로 인한 localization 정보 상실", and "이전 Related Works들과의 차이점".
 
 # %%
+import textwrap
 import warnings
 
 import matplotlib.pyplot as plt
@@ -33,9 +34,9 @@ warnings.simplefilter("ignore", cam.Assumed)
 #
 # $$S = w \cdot \operatorname{pool}(f) + b$$
 #
-# with a *global average pooling* and a *linear* layer, and nothing else in between that is not linear. Then
-# **f is the tensor that enters the pooling**. There is no layer to choose: "which layer?" has one answer, and
-# the network itself gives it.
+# with a *global average pooling* and a *linear* layer. Between them only linear operations are allowed. Then
+# **f is the tensor that enters the pooling**. You do not choose a layer: always take the tensor just before
+# the global pooling.
 #
 # Many networks are built like this: ResNet, DenseNet, GoogLeNet, MobileNetV2, EfficientNet, ShuffleNet. **CAM
 # needs no retraining for them.** Others are not. The repository has a small network of each kind, with random
@@ -48,7 +49,9 @@ for path in sorted(exports.glob("*.onnx")):
     if "dynamo" not in path.name:  # the same networks, written by another exporter
         found = cam.inspect(path)
         verdicts[path.stem] = found.verdict
-        print(f"{path.stem:14s} {found.verdict:12s} {found.form or found.reason.split(';')[0][:76]}")
+        print(f"{path.stem:14s} {found.verdict:12s} {found.form or ''}".rstrip())
+        if found.verdict == "refused":
+            print(textwrap.indent(textwrap.fill(found.reason, 84), " " * 15))
 
 
 def names_of(verdict):
@@ -58,12 +61,26 @@ def names_of(verdict):
 assert {"resnet", "densenet", "googlenet", "mobilenetv2", "efficientnet", "nin"} <= names_of("exact")
 assert names_of("refused") == {"vgg", "vit", "mobilenetv3", "convnext"}
 assert names_of("approximate") == {"squeezenet", "gmp"}
+assert "swin" in names_of("exact")
 
 # %% [markdown]
+# Why some are refused, and what can be done:
+#
+# | network | between f and the scores | what to do |
+# |---|---|---|
+# | VGG, AlexNet | no global pooling: the maps are flattened into fully connected layers | the authors' surgery, below; or Grad-CAM (lesson 8) |
+# | MobileNetV3 | behind the pooling a hidden layer with an activation (HardSwish) | train one linear layer in its place; or Grad-CAM |
+# | ConvNeXt | behind the pooling a normalisation that divides F by its spread over the units, anew for each photo: no weight that holds for all photos | train one linear layer in its place; or Grad-CAM |
+# | ViT | no pooling over places: the scores are made of one extra vector, the *class token*, which collects from all places by attention | a ViT that averages its places before the linear layer |
+#
+# *Swin* is a transformer as well, and exact: it ends with a global average pooling over its places and a
+# linear layer. Its normalisation stands *before* the pooling, so it is a part of f. What comes before f does
+# not matter.
+#
 # ## Flatten after the pooling, flatten instead of the pooling
 #
-# A *flatten* writes an array in one line. The study note and the paper say that it loses the place. It
-# depends on where it stands.
+# A *flatten* writes an array in one line. It only reorders numbers, so by itself it loses nothing. What
+# matters is the layer that follows it.
 #
 # **After** a global pooling the array has one place: (K, 1, 1). Flattened, it is (K,). Nothing is lost,
 # because nothing is left to lose:
@@ -76,12 +93,12 @@ pooled = f.mean(axis=(1, 2), keepdims=True)  # (K, 1, 1)
 assert np.array_equal(pooled.reshape(-1), cam.global_average_pool(f))
 
 # %% [markdown]
-# This is ResNet's `GlobalAveragePool -> Flatten -> Gemm` (in torch's trace: avg pooling, flatten, addmm). It
-# is CAM-able as it stands. In a ResNet the place is lost in the average, and Eq. 1 undoes an average.
+# This is ResNet's `GlobalAveragePool -> Flatten -> Gemm` (`Gemm` is ONNX's name of a linear layer). It is
+# CAM-able as it stands. In a ResNet the place is lost in the average, and Eq. 1 undoes an average.
 #
 # **Instead of** a pooling, a flatten makes (K, H, W) one line of K·H·W numbers, and the next layer has one
-# weight for every unit *at every place*. AlexNet and VGGnet do this. Shift the photo's content by one cell:
-# the average does not change, the flattened line changes everywhere.
+# weight for every unit *at every place*. AlexNet and VGGnet do this. One consequence: shift the photo's
+# content by one cell, and the average does not change, while the scores after a flatten do.
 
 # %%
 shifted = np.roll(f, 1, axis=2)  # as if the object had moved by one cell
@@ -93,9 +110,34 @@ print(f"the content moves by one cell: scores change by {change_pool:.1e} after 
 assert change_pool < 1e-12 and change_flat > 1
 
 # %% [markdown]
-# Now "how much does unit k matter for class c" has H·W answers and not one: there is no w_k^c, and Eq. 2
-# cannot be written. In AlexNet and VGGnet two more fully connected layers with ReLUs follow, so even the
-# answer per place depends on all other places.
+# Does the flatten then know the place *better*? Its scores notice that something moved. But the question of
+# this course is another one: can a score be taken apart into places?
+#
+# - **Pooling**: yes. One weight w_k^c holds at all places, and the score is the mean of a map.
+# - **Flatten and one linear layer**: "how much does unit k matter for class c" has H·W answers and not one.
+#   There is no w_k^c, and Eq. 2 cannot be written.
+# - **Flatten and several fully connected layers with ReLUs**, as in AlexNet and VGGnet: no. Each hidden unit
+#   adds up all places, and then the ReLU decides, by that sum, whether any of them counts. What one place
+#   contributes depends on all others. This is the step that loses the place.
+#
+# Watch the last one. Split the photo's content into its left and its right half, and compute the scores of
+# each half alone. If a score can be taken apart into places, the two add up:
+
+# %%
+left, right = f.copy(), f.copy()
+left[:, :, 2:] = right[:, :, :2] = 0  # f = left + right
+hidden = rng.normal(size=(6, K * H * W))
+w_out = rng.normal(size=(C, 6))
+heads = {
+    "pooling, linear layer": lambda f: w_pool @ cam.global_average_pool(f),
+    "flatten, two fully connected layers": lambda f: w_out @ np.maximum(hidden @ f.ravel(), 0),
+}
+for name, head in heads.items():
+    gap = np.abs(head(left) + head(right) - head(f)).max()
+    print(f"{name}: scores of the left half + of the right half differ from the scores by up to {gap:.1e}")
+    assert (gap < 1e-12) == (name == "pooling, linear layer")
+
+# %% [markdown]
 #
 # ## What the authors did: the surgery
 #
@@ -107,7 +149,7 @@ assert change_pool < 1e-12 and change_flat > 1
 #
 # The new layers are trained: the networks are *fine-tuned* on ILSVRC. GoogLeNet had a global pooling already,
 # and CAM would have worked as it was; the authors removed its last layers for a higher *mapping resolution*
-# (14 x 14 cells). The price is one to three points of classification, more for AlexNet (lesson 7).
+# (14 x 14 cells). The price is two to three points of top-1 classification, more for AlexNet (lesson 7).
 #
 # If your network is a VGG: replace its classifier by GAP and one linear layer, and train that layer. Or use
 # Grad-CAM (lesson 8).
@@ -131,7 +173,7 @@ assert np.allclose(channels, cam.class_activation_maps(f, w) + b[:, None, None],
 
 # %% [markdown]
 # NIN used GAP to have fewer parameters, against overfitting. This paper saw that the same trick keeps the
-# place. A head that is a 1x1 convolution *after* the pooling is a linear layer under another name.
+# place. If the 1x1 convolution comes *after* the pooling, it is just the linear layer.
 #
 # ## SqueezeNet: a ReLU too many
 #
@@ -156,10 +198,10 @@ assert (M_2.mean(), np.maximum(M_2, 0).mean()) == (1, 1.5)
 #
 # - **Several linear layers in a row**, without an activation between them, are one linear layer (exercise
 #   below). *Dropout* and a batch normalisation behind the pooling are linear, too, when the network is used.
-# - **A hidden layer with an activation** (MobileNetV3) or a normalisation across units (ConvNeXt, ViT) is not
-#   linear: refused. The shapes can match by accident: 512 units, a hidden layer of 512 numbers, and weights
-#   of 512 columns behind it. The map of such a "CAM" looks fine and means nothing. Only the check of the
-#   scores tells.
+# - **A hidden layer with an activation** (MobileNetV3) or a normalisation across units (ConvNeXt) is not
+#   linear: refused. Sometimes wrong weights have the right shape. Example: f has 512 units, a hidden layer
+#   also has 512 numbers, so the last matrix has 512 columns and looks like w. The map of such a "CAM" looks
+#   fine and means nothing. Only the check of the scores tells.
 # - **One output with a sigmoid** (two classes, "cat or not"): $P = 1 / (1 + e^{-S})$. The map is that of S:
 #   positive means evidence for the class, negative for the other one. A sigmoid is a softmax of the scores S
 #   and 0. cam_numpy shows two classes, for and against.

@@ -25,8 +25,8 @@ import cam_numpy as cam
 #
 # The K numbers F_k describe a photo in the network's own words (lesson 10). They were learned for 200
 # classes, but words can be used for other sentences. The paper trains a linear classifier (an SVM) on F_k for
-# data sets that the network never saw: scenes, actions, birds. It is about as good as with the features of
-# the original networks. And since
+# data sets that the network never saw: scenes, actions, birds. It classifies about as well as when the F_k
+# come from the original networks, before the surgery of lesson 4. And since
 #
 # $$S_\text{new} = \sum_k w_k^\text{new} F_k + b_\text{new}$$
 #
@@ -38,9 +38,18 @@ import cam_numpy as cam
 # - **Birds** (CUB-200-2011, 200 kinds). Classified from the full image: 63.0 % right; from the box that CAM
 #   found, without being told where the bird is: 67.8 %; from the true box: 70.5 %. The map finds the bird,
 #   and looking closer helps.
-# - **Patterns in scenes**: which objects lie under the map of "dining room" most often?
-# - **Concepts** from captions, also abstract ones; a **text detector** from 350 street-view images with text;
-#   the places that matter for an answer in **visual question answering**.
+# - **Patterns in scenes**: one classifier for each kind of scene, and for each kind a count of the annotated
+#   objects that lie most often under its map. The map of "dining room", for example, is asked which objects
+#   make a dining room.
+# - **Concepts** from captions: a classifier for a phrase, from photos whose caption has it and photos whose
+#   caption has it not. The map shows where the phrase is in the photo, also for abstract phrases.
+# - **A text detector** from 350 street-view images with text against photos of scenes: no box of a word was
+#   given, and the map lies on the text.
+# - **Visual question answering**: a classifier whose classes are answers; its map shows the places that speak
+#   for the answer.
+#
+# The birds come with a number for what the map gains. The other four are shown as pictures of maps: examples
+# of how to use a map, not measurements of it.
 #
 # ## The data
 #
@@ -82,7 +91,7 @@ assert F.shape == (200, 256)
 #   \quad\Rightarrow\quad w = (\tilde F^\top \tilde F + \lambda I)^{-1} \tilde F^\top \tilde t$$
 #
 # This is *ridge regression*; the tilde says that the mean was subtracted. λ keeps w small: with 100 pictures
-# and 256 units, many w would fit perfectly. It plays the part of the paper's SVM and fits into one line.
+# and 256 units, many w would fit perfectly. It is used here instead of the paper's SVM.
 
 # %%
 learn = np.arange(200) % 2 == 0
@@ -139,11 +148,13 @@ for name, (left, top, right_, bottom) in heads.items():
     assert left < place[0] < right_ and top < place[1] < bottom
 
 # %% [markdown]
-# The network has never learned what a face is, and nobody marked a face anywhere. One hundred small pictures,
-# one of two labels each, and the map lies on the heads.
+# The network was never trained on faces, and in these two photos nobody marked a face. (The pictures we
+# learned from are small crops that a face fills: that is a hint about the place, but not in these photos.)
+# One hundred small pictures, one of two labels each, and both maps are strongest on the head.
 #
-# The score of the astronaut is near zero, though. A score is the mean over *all* places, and her face fills
-# few of them: what is found there is outweighed by the rest. The map finds it nevertheless.
+# They are not red on the head only: in the last panel a part of the suit and of the background is, too. And
+# the astronaut's score is near zero. A score is the mean over *all* places, and her face fills few of them:
+# the small positive part is lost among many other places.
 #
 # The new class knows only what its pictures showed: faces against a few other things. What it says of a cat
 # or a cup is not reliable. A class is always a class *against the others that it was learned with*.
@@ -152,6 +163,11 @@ for name, (left, top, right_, bottom) in heads.items():
 #
 # Put the photos into folders, one for each class. The recipe is the one above: F_k of each photo, a linear
 # classifier on half of them, a test on the other half, Eq. 2.
+#
+#     cam-numpy learn FOLDER
+#
+# does this. It writes an .onnx file with the same body and the new w and b, which every other command then
+# takes with `--model`.
 #
 # ## Exercises
 #

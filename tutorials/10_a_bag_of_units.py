@@ -174,8 +174,8 @@ assert all(a.mean() > b.mean() for a, b in zip(maps, maps[1:]))
 # ## What this does not prove
 #
 # - A unit's name is ours. "Car unit" is a short way to say "its largest weights are of car classes".
-# - The order of units by w_k^c compares weights of units whose F_k differ in size: a unit that fires twice as
-#   strongly needs half the weight. Compare products.
+# - A large weight does not always mean an important unit. If F_k is twice as large, half the weight has the
+#   same effect. Compare products.
 # - Silencing changes the *head's* input. It does not say what the network would have learned without the
 #   unit.
 #

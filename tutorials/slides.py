@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import FuncNorm, ListedColormap
 from PIL import Image
 
 import cam_numpy as cam
 
 INK, FAINT, ACCENT, TRUE = "#222222", "#6b6b6b", "#1b7fbd", "#ffffff"
 EVIDENCE = "inferno"  # for maps that are mostly positive
-SIGNED = "RdBu_r"  # for maps whose sign matters: white is zero, red speaks for the class, blue against it
+# for maps whose sign matters: white is zero, red speaks for the class, blue against it, and a
+# value four times as large is twice as strong a colour
+SIGNED = ListedColormap(plt.get_cmap("RdBu_r")(np.linspace(0.1, 0.9, 256)))  # without the darkest ends
 LONG_SIDE = 300  # pixels of a photo in a figure: notebooks stay small
 
 plt.rcParams.update({
@@ -46,7 +49,8 @@ def panels(pictures, titles=(), notes=(), columns=None, size=2.6):
     pictures : list
         Of PIL images or (h, w, 3) arrays; of (H, W) arrays, drawn in grey; or of tuples
         (photo or None, map, scale): a map over a photo, or alone, in the colours of `scale`, a
-        pair (low, high) in the units of the map.
+        pair (low, high) in the units of the map. With low = -high the map is drawn in the
+        colours of `SIGNED`, and the photo below it in grey.
     titles, notes : list of str
         A line above and a line below each.
     columns : int, optional
@@ -92,14 +96,30 @@ def draw(axis, picture):
         axis.imshow(picture, cmap="gray", interpolation="nearest" if picture.ndim == 2 else None)
         return
     under, M, (low, high) = picture
-    colors = SIGNED if low == -high else EVIDENCE
+    signed = low == -high
+    if signed:  # the colour grows with the square root of the value: small values stay visible
+        looks = {"cmap": SIGNED, "norm": FuncNorm((signed_root, signed_square), vmin=low, vmax=high)}
+    else:
+        looks = {"cmap": EVIDENCE, "vmin": low, "vmax": high}
     if under is None:
-        axis.imshow(M, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+        axis.imshow(M, interpolation="nearest", **looks)
         return
     under = small(under)
+    if signed:  # two colours have a meaning: below them the photo is grey, and pale
+        under = Image.blend(under.convert("L"), Image.new("L", under.size, 255), 0.35).convert("RGB")
     axis.imshow(under)
     M = cam.upsample(M, height=under.height, width=under.width)
-    axis.imshow(M, cmap=colors, vmin=low, vmax=high, alpha=0.6)
+    axis.imshow(M, alpha=0.6, **looks)
+
+
+def signed_root(values):
+    """The square root of the absolute value, with the sign: -4 -> -2, 9 -> 3."""
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def signed_square(values):
+    """The inverse of `signed_root`."""
+    return np.sign(values) * np.square(values)
 
 
 def small(picture):
