@@ -159,7 +159,7 @@ for name, head in heads.items():
 # *Network in Network* (NIN), the paper that introduced GAP, goes one step further: its last convolution has
 # **one channel per class** (10 channels for the 10 classes of CIFAR-10), and the average of channel c is the
 # score of class c. The channel with the largest average is the prediction. A 1x1 convolution is a linear
-# layer at each place. So channel c **is** M_c + b_c.
+# layer at each place, hence channel c **is** M_c + b_c.
 #
 # GAP and a linear layer may change places, so every GAP network can be written like this:
 

@@ -92,8 +92,8 @@ assert (top1, top5) == (1, 0)
 # box is a larger one (a lower threshold keeps more of the map); the text does not say how it was chosen. That
 # makes five boxes of three classes. The fourth and the fifth class are seldom right, so they are given up for
 # a second try at the size of the box, which is often wrong. Networks **trained with boxes** reach 26.7
-# (GoogLeNet), 29.9 (OverFeat) and 34.2 (AlexNet). So labels alone come surprisingly close to an AlexNet
-# trained with boxes, and not to a GoogLeNet.
+# (GoogLeNet), 29.9 (OverFeat) and 34.2 (AlexNet). Labels alone come surprisingly close to an AlexNet trained
+# with boxes, and not to a GoogLeNet.
 
 # %%
 # localisation error, top-1 and top-5: with GAP, by backpropagation on the original network

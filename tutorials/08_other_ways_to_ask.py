@@ -200,8 +200,8 @@ assert np.isclose(slope, mixed[k], rtol=1e-3)
 # $$S = w_2 \max(0, w_1 F + b_1) + b_2, \qquad \frac{\partial S_c}{\partial f_k(x, y)} =
 #   \frac{1}{HW} \sum_{h\,:\,\text{hidden unit } h \text{ is active}} w_{2, ch} \, w_{1, hk}$$
 #
-# Which hidden units are active depends on the photo. So the "weight of unit k for class c" is a different
-# number for each photo:
+# Which hidden units are active depends on the photo. The "weight of unit k for class c" is a different number
+# for each photo:
 
 # %%
 w1, b1 = rng.normal(size=(8, K)) / np.sqrt(K), rng.normal(size=8)

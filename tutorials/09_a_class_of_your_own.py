@@ -161,13 +161,15 @@ for name, (left, top, right_, bottom) in heads.items():
 #
 # ## With your own photos
 #
-# Put the photos into folders, one for each class. The recipe is the one above: F_k of each photo, a linear
-# classifier on half of them, a test on the other half, Eq. 2.
+# Put the photos into a folder with one subfolder for each class, named like the class:
 #
 #     cam-numpy learn FOLDER
+#     cam-numpy explain cat.jpg --model learned.onnx
 #
-# does this. It writes an .onnx file with the same body and the new w and b, which every other command then
-# takes with `--model`.
+# The recipe is the one above: F_k of each photo, a linear classifier on most of them, a test on the rest (a
+# quarter of each class), Eq. 2. `learn` writes an .onnx file with the same body and the new w and b. Its
+# classifier is softmax regression and not ridge regression, so that the new network has a score S_c and a
+# probability P_c for each class. In Python: `cam.learn`.
 #
 # ## Exercises
 #
