@@ -5,12 +5,17 @@ import sys
 
 import pytest
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams of POSIX")
 
-@pytest.mark.parametrize("fuzzer, count", [("fuzz", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150),
-                                           ("fuzz_arrays", 400)])
+
+@pytest.mark.parametrize("fuzzer, count", [
+    ("fuzz", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150), ("fuzz_arrays", 400), ("fuzz_lines", 100),
+    ("fuzz_names", 10), pytest.param("fuzz_process signals", 2, marks=posix),
+    pytest.param("fuzz_process streams", 2, marks=posix),
+])
 def test_whatever_is_given_is_taken_or_refused_soon_and_quietly(fuzzer, count):
     """In a process of its own: a crash of native code could not be caught here."""
-    done = subprocess.run([sys.executable, "-m", f"tests.{fuzzer}", f"{count}", "7"],
+    done = subprocess.run([sys.executable, "-m", *f"tests.{fuzzer}".split(), f"{count}", "7"],
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{count} ") and done.stdout.count("\n") == 1
