@@ -124,7 +124,7 @@ def test_a_network_whose_scores_are_its_units_has_a_limit(tmp_path):
     alone = [*nodes, ("GlobalAveragePool", ["f"], "p"), ("Flatten", ["p"], "S")]
     path = networks.save(tmp_path / "n.onnx", alone, body, metadata=None)
     message = complaint(load, path, preprocessing={"size": 16})
-    assert "1,600,000,000 weights, more than the 67,108,864" in message
+    assert "1,600,000,000 weights; at most 67,108,864" in message
     path = networks.save(tmp_path / "n.onnx", [*nodes, *GAP, ("Mul", ["F", "two"], "S")],
                          {**body, "two": np.float32([2])}, metadata=None)
     assert "1,600,000,000 weights" in complaint(load, path, preprocessing={"size": 16})
