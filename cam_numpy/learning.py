@@ -18,6 +18,7 @@ from PIL import Image
 
 from .errors import CamNotApplicable, InputError
 from .input import unreadable
+from .names import plain
 from .network.network import Network, load
 from .output import whole_file
 from .paper.cam import class_scores, global_average_pool
@@ -94,10 +95,11 @@ class NewClasses:
             return "not measured, as no photos were kept aside"
         (low, high), (name, share) = self.interval, self.baseline
         return (f"{self.accuracy:.1%} of {self.aside} photos kept aside (95 % interval {low:.1%} to "
-                f'{high:.1%}); always "{name}": {share:.1%}')
+                f'{high:.1%}); always "{plain(name)}": {share:.1%}')
 
     def __repr__(self):
-        return f"<NewClasses {', '.join(self.names[:5])}{' ...' * (len(self.names) > 5)}: {self.measured}>"
+        names = ", ".join(map(plain, self.names[:5])) + " ..." * (len(self.names) > 5)
+        return f"<NewClasses {names}: {self.measured}>"
 
     def save(self, path: str | Path) -> None:
         """Write the network with these classes to an .onnx file.

@@ -140,6 +140,19 @@ def test_unknown_fields_are_skipped(data):
     assert read_graph(unknown + data).outputs == ["S"]
 
 
+def nested(depth):
+    """A model with a graph in an attribute of a node of a graph in an attribute ..."""
+    message = b""
+    for number in [7, *[1, 5, 6] * depth][::-1]:  # ModelProto.graph; a node, an attribute, its graph
+        length = len(message)
+        size = bytearray()
+        while length > 127:
+            size.append(length & 127 | 128)
+            length >>= 7
+        message = bytes([number * 8 + 2, *size, length]) + message
+    return message
+
+
 @pytest.mark.parametrize("data, message", [
     (b"", r"m\.onnx is empty \(0 bytes\); get the file again"),
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
@@ -151,6 +164,7 @@ def test_unknown_fields_are_skipped(data):
     (b"\xff" * 30, "a number of more than ten bytes"),
     (b"\x38\x05", "a number where a message belongs"),
     (b"hello, this is a text file", "is not a whole ONNX model"),
+    (nested(3000), "is not a whole ONNX model"),
 ])
 def test_what_is_no_model_is_refused_in_one_line(data, message):
     with pytest.raises(InputError, match=message) as refused:
