@@ -115,10 +115,11 @@ plt.show()
 # depends on every input. Which step exactly loses the place?
 #
 # - The flatten loses nothing. It only reorders the numbers: each number still has its place.
-# - The first fully connected layer adds numbers of *different places*, with a weight of its own for each unit
-#   at each place. There is no longer one weight per unit and class.
-# - The ReLU after it makes the sum impossible to take apart: what one place contributes now depends on all
-#   other places. Another fully connected layer and another ReLU follow. **Here the place is lost.**
+# - The first fully connected layer adds numbers of *different places*. Here every unit has a different weight
+#   at every place, so "how much does unit k matter for class c" has many answers, not one.
+# - The ReLU after it looks only at the total. If the total is negative, everything is set to 0, even places
+#   that were positive. After it, no place has a share of its own any more. Another fully connected layer and
+#   another ReLU follow. **Here the place is lost.**
 #
 # Network in Network and GoogLeNet did something simpler: **global average pooling** (GAP). Each map is
 # replaced by its average, and one linear layer makes scores of the averages. They did it to save parameters
@@ -150,9 +151,11 @@ assert np.isclose(left, right, atol=1e-4) and np.isclose(left, e.S[c] - e.b[c], 
 # | *Oquab et al., 2015*: global **max** pooling; finds one point of an object | global **average** pooling: finds its whole extent (lesson 5) |
 # | *Network in Network*: GAP against overfitting | GAP to keep the place |
 #
-# Occlusion and deconvolution need no training of their own: both look into a trained classifier. What they
-# cost is passes, or a second network that runs backwards. CAM asks for one thing in the network itself,
-# global average pooling before a linear layer. If that is missing it must be built in and trained (lesson 4).
+# A *deconvolution network* is a second network that takes the steps of the first one backwards, from the
+# activation of one unit down to the pixels that caused it. Occlusion and deconvolution need no training of
+# their own: both look into a trained classifier. What they cost is passes, or that second network. CAM asks
+# for one thing in the network itself, global average pooling before a linear layer. If that is missing, it
+# must be built in and trained (lesson 4).
 #
 # One pass for a photo. How cheap is the map? Everything after the network is a sum of K small arrays:
 

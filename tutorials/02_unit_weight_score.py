@@ -196,8 +196,8 @@ assert M[2].tolist() == [[0, -2], [0, 6]]
 # - Hence $S_c = \sum_{x,y} M_c(x, y)$: the study note's last formula.
 #
 # No approximation is made anywhere. The map is not an estimate of where the score comes from: it is the
-# score, place by place. Line (b) holds only if the pooling is a sum. Line (c) holds only if the layer is
-# *linear*. In a network that breaks one of them the proof ends at that line (lesson 4).
+# score, place by place. Line (a) needs a *linear* layer, line (b) a pooling that is a sum. The other lines
+# are always true. In a network that breaks (a) or (b) the proof ends at that line (lesson 4).
 #
 # Each line is one line of NumPy:
 
@@ -296,11 +296,11 @@ assert M.mean() < 0 < np.maximum(M, 0).mean()
 
 # %% [markdown]
 # With a ReLU the map no longer adds up to the score. The clipped map is too large: its mean is greater than
-# the score. Even a class with a negative score would look supported. The negative part is often the most
-# interesting: it shows what the network holds *against* a class. Here is the same photo for the best class
-# and for the one with the lowest score, on one scale: white is zero, red is positive, blue is negative. In
-# these figures the photo is grey and the colour grows with the *square root* of the value, otherwise small
-# values would be invisible.
+# S_c - b_c, the score without its bias. Even a class with a negative score would look supported. The negative
+# part is often the most interesting: it shows what the network holds *against* a class. Here is the same
+# photo for the best class and for the one with the lowest score, on one scale: white is zero, red is
+# positive, blue is negative. In these figures the photo is grey and the colour grows with the *square root*
+# of the value, otherwise small values would be invisible.
 
 # %%
 maps = [e.M(int(e.ranking[0])), e.M(worst)]

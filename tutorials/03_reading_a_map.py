@@ -58,8 +58,9 @@ print(wide)
 assert wide.tolist() == [[0, 1, 3, 4]]
 
 # %% [markdown]
-# Pixel i has its centre at i + 0.5 pixels, which is (i + 0.5) · 2/4 cells from the left edge. Now number the
-# cells 0, 1, 2 ... at their centres. The left edge is then at -0.5, and pixel i is at
+# The centre of pixel i is i + 0.5 pixels from the left edge. Four pixels are as wide as two cells, so this is
+# (i + 0.5) · 2/4 cells. The centre of cell 0 is half a cell from the left edge. Count from that centre, and
+# 0.5 must be subtracted. Pixel i is at
 #
 # $$(i + 0.5) \cdot \frac{W}{\text{width}} - 0.5$$
 

@@ -70,7 +70,7 @@ assert "swin" in names_of("exact")
 # |---|---|---|
 # | VGG, AlexNet | no global pooling: the maps are flattened into fully connected layers | the authors' surgery, below; or Grad-CAM (lesson 8) |
 # | MobileNetV3 | behind the pooling a hidden layer with an activation (HardSwish) | train one linear layer in its place; or Grad-CAM |
-# | ConvNeXt | behind the pooling a normalisation that divides F by its spread over the units, anew for each photo: no weight that holds for all photos | train one linear layer in its place; or Grad-CAM |
+# | ConvNeXt | behind the pooling a normalisation: it divides F by its spread over the units. Each photo has another spread, so no weight holds for all photos | train one linear layer in its place; or Grad-CAM |
 # | ViT | no pooling over places: the scores are made of one extra vector, the *class token*, which collects from all places by attention | a ViT that averages its places before the linear layer |
 #
 # *Swin* is a transformer as well, and exact: it ends with a global average pooling over its places and a
@@ -199,9 +199,10 @@ assert (M_2.mean(), np.maximum(M_2, 0).mean()) == (1, 1.5)
 # - **Several linear layers in a row**, without an activation between them, are one linear layer (exercise
 #   below). *Dropout* and a batch normalisation behind the pooling are linear, too, when the network is used.
 # - **A hidden layer with an activation** (MobileNetV3) or a normalisation across units (ConvNeXt) is not
-#   linear: refused. Sometimes wrong weights have the right shape. Example: f has 512 units, a hidden layer
-#   also has 512 numbers, so the last matrix has 512 columns and looks like w. The map of such a "CAM" looks
-#   fine and means nothing. Only the check of the scores tells.
+#   linear: refused. The right shape proves nothing. Example: f has 512 units, and the hidden layer has 512
+#   numbers as well. Then the last matrix has 512 columns and looks like w, but its columns belong to the
+#   hidden numbers, not to the units. A map made with it looks fine and means nothing. Only the check of the
+#   scores finds this.
 # - **One output with a sigmoid** (two classes, "cat or not"): $P = 1 / (1 + e^{-S})$. The map is that of S:
 #   positive means evidence for the class, negative for the other one. A sigmoid is a softmax of the scores S
 #   and 0. cam_numpy shows two classes, for and against.

@@ -90,10 +90,11 @@ assert (top1, top5) == (1, 0)
 # Table 3 is the test set, top-5 localisation error: GoogLeNet-GAP 42.9, and 37.1 with a *heuristic* for the
 # five guesses: a tight and a loose box for each of the two best classes, a loose one for the third. A *loose*
 # box is a larger one (a lower threshold keeps more of the map); the text does not say how it was chosen. That
-# makes five boxes of three classes. The fourth and the fifth class are seldom right, so they are given up for
-# a second try at the size of the box, which is often wrong. Networks **trained with boxes** reach 26.7
-# (GoogLeNet), 29.9 (OverFeat) and 34.2 (AlexNet). Labels alone come surprisingly close to an AlexNet trained
-# with boxes, and not to a GoogLeNet.
+# makes five boxes of three classes. The fourth and the fifth class are seldom right, and the size of a box is
+# often wrong. The heuristic gives up these two classes and tries a second size for the first two. Networks
+# **trained with boxes** reach 26.7 (GoogLeNet), 29.9 (OverFeat) and 34.2 (AlexNet). With the heuristic,
+# labels alone (37.1) come surprisingly close to an AlexNet trained with boxes, and not to a GoogLeNet. The
+# plain 42.9 is close to neither.
 
 # %%
 # localisation error, top-1 and top-5: with GAP, by backpropagation on the original network
@@ -115,9 +116,10 @@ assert 44.9 - 42.6 < 51.1 - 44.9  # AlexNet*-GAP wins most of it back
 # %% [markdown]
 # ## How sure is a percentage?
 #
-# Of N pictures the share p is right. Another N pictures from the same source would give another p. The
-# *Wilson interval* contains every true share q for which a measured p would be nothing unusual, that is, at
-# most z = 1.96 standard errors away (95 %):
+# Of N pictures the share p is right. Another N pictures from the same source would give another p. Let q be
+# the true share, over all pictures of that source; we do not know it. Which values of q fit the p that we
+# measured? Those from which p is at most z = 1.96 standard errors away (95 %). Together they are the *Wilson
+# interval*:
 #
 # $$|p - q| \le z \sqrt{q (1 - q) / N}$$
 
@@ -244,9 +246,10 @@ assert (round(100 * low, 1), round(100 * high, 1)) == (60.0, 62.7)
 # | the centre box | 0 | | 53.0 | 53.0 |
 #
 # Occlusion takes 140 times as long. About its boxes the table decides little: 48.0 is lower than 55.0, but
-# the intervals overlap; occlusion is not better than the whole image (51.0), and the advantage of CAM over
-# the centre box (53.0) is well inside its interval. Why 55.0 here and 61.4 above, for the same maps and the
-# same rule? These 300 pictures are a small sample, and a harder one: the baselines are lower on them, too
+# the intervals overlap. Both were measured on the same pictures, but the interval of the difference, picture
+# by picture, was not measured. Occlusion is not better than the whole image (51.0), and the advantage of CAM
+# over the centre box (53.0) is well inside its interval. Why 55.0 here and 61.4 above, for the same maps and
+# the same rule? These 300 pictures are a small sample, and a harder one: the baselines are lower on them, too
 # (53.0 against 57.6 for the centre). With 300 pictures the interval is wide, 49.3 to 60.5. Compare numbers
 # within a table, not across tables with different pictures.
 

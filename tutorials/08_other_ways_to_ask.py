@@ -62,8 +62,8 @@ assert agreement > 0.5
 # of the patch gives another map (`patch=24`).
 #
 # The seconds above are those of the machine that made this notebook. Measured on 300 pictures, occlusion
-# takes 140 times as long, and its boxes are right for 48.0 % of them (CAM: 55.0 %; with 300 pictures the
-# intervals overlap, lesson 7).
+# takes 140 times as long, and its boxes are right for 48.0 % of them (CAM: 55.0 %). With 300 pictures the two
+# intervals overlap, and the interval of the difference was not measured (lesson 7).
 #
 # The paper also compares with **backpropagation** to the pixels (Simonyan et al., 2014: the gradient of a
 # score with respect to each pixel) and mentions **deconvolution** (Zeiler and Fergus): both go back through
@@ -168,9 +168,10 @@ assert (M_worst < 0).mean() > 0.5
 #
 # $$\frac{\partial P_c}{\partial f_k(x, y)} = P_c \sum_j ([j = c] - P_j) \frac{w_k^j}{HW}$$
 #
-# This mixes in the weights of *all* classes. Its map is $P_c \, (M_c - \bar M) / (HW)$, where $\bar M =
-# \sum_j P_j M_j$ is the mean of all maps, weighted with P. It shows what tells c from its rivals, and it
-# vanishes when the network is sure (P_c near 1). The score gives the map of one class. Use the score.
+# The weights of *all* classes are in it. The map made with it is $P_c \, (M_c - \bar M) / (HW)$. Here $\bar M
+# = \sum_j P_j M_j$ is the mean of the maps of all classes, weighted with P. This map shows where c has more
+# evidence than the other classes. When the network is sure (P_c near 1), $\bar M$ is nearly M_c, and the map
+# is nearly zero. The score gives the map of one class. Use the score.
 
 # %%
 P = e.P.astype(float)
@@ -231,8 +232,8 @@ assert abs(map_cup.sum() - hidden_scores(f_cup)[0]) > 0.1
 
 # %% [markdown]
 # There the map is an approximation, and nothing can be checked: no sum says whether it is right. That is the
-# price. Where a network has GAP and a linear layer, CAM says the same, exactly, with a proof on every run,
-# and without a gradient.
+# price. Where a network has GAP and a linear layer, CAM says the same, exactly, checked on every run, and
+# without a gradient.
 #
 # | way | needs | forward passes | exact? |
 # |---|---|---|---|

@@ -53,8 +53,12 @@ for name in ("sports car", "banana", "Persian cat"):
 # ## Class-specific units
 #
 # Now row c of w: the units with the largest w_k^c are the **class-specific units** of c. The paper ranks the
-# units of a class like this and shows the places of photos where they fire most. Here with the photos that we
-# have:
+# units of a class by w_k^c. For this no photo is needed. Then it shows each of these units in the pictures in
+# which it fires most, out of a large set.
+#
+# We have only three photos, and a unit with a large w_k^c may not fire in any of them. The figure therefore
+# ranks by **w_k^c F_k**: what the unit adds to the score of c *in this photo*. It is large only if the unit
+# matters for the class and also fires here.
 
 # %%
 photos = {name: photo(name) for name in ("chelsea", "coffee", "grace_hopper")}
