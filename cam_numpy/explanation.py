@@ -20,7 +20,7 @@ from .network.classes import find_class, short_name
 from .network.network import Network, load
 from .paper.boxes import THRESHOLD
 from .paper.cam import class_activation_map, sigmoid, softmax
-from .paper.forms import Form
+from .paper.forms import DIFFERENCES, Form
 from .paper.occlusion import occlude
 from .paper.units import count_carrying, rank_units, silence, unit_contributions, vocabulary
 
@@ -61,6 +61,7 @@ class UnitShare(NamedTuple):
 class Difference(NamedTuple):
     """S_a - S_b, and the terms that it consists of: those of the difference of the two maps.
 
+    The terms have the names of differences, such as "mean(M_a - M_b)" and "b_a - b_b".
     `error` is how far their sum is from the difference of the network's own scores.
     """
 
@@ -305,11 +306,11 @@ class Explanation:
         """
         a, b = self.index(a), self.index(minus)
         if a == b:
-            raise InputError(f"{self.class_name(a)} minus itself is zero everywhere; give another class")
+            raise minus_itself(self.class_name(a))
         S = float(self.S[a]) - float(self.S[b])
         # each term is that of a less that of b; with the average, mean M_a - mean M_b = mean(M_a - M_b)
         of_a, of_b = (self.form.terms(self.M(c), self.F, self.w[c], self.b[c]) for c in (a, b))
-        terms = {name: float(of_a[name]) - float(of_b[name]) for name in of_a}
+        terms = {DIFFERENCES[name]: float(of_a[name]) - float(of_b[name]) for name in of_a}
         return Difference(a, b, S, terms, abs(sum(terms.values()) - S))
 
     def box(self, c: Class, threshold: float = THRESHOLD, rule: str = "paper",
@@ -357,6 +358,11 @@ class Explanation:
         -------
         figure : matplotlib.figure.Figure
             ``figure.savefig("cat.png")`` writes it.
+
+        Raises
+        ------
+        InputError
+            There is no such class, or `minus` is one of the classes.
         """
         from .show.figure import draw
 
@@ -366,11 +372,14 @@ class Explanation:
         return draw(self, chosen, colors, found, true_boxes, minus, scale)
 
     def choose(self, classes: Sequence[Class] = (), top: int = 3, minus: Class | None = None) -> list[int]:
-        """The indices of some classes, by default of the `top` best ones other than `minus`."""
-        if classes:
-            return [self.index(c) for c in classes]
+        """The indices of some classes other than `minus`, by default of the `top` best ones."""
         other = None if minus is None else self.index(minus)
-        return [int(c) for c in self.ranking if c != other][:top]
+        if not classes:
+            return [int(c) for c in self.ranking if c != other][:top]
+        chosen = [self.index(c) for c in classes]
+        if other in chosen:
+            raise minus_itself(self.class_name(other))
+        return chosen
 
     def page(self, path: str | Path, *classes: Class) -> None:
         """Write the page of `cam-numpy page`: every equation with its numbers, to be pointed at.
@@ -403,6 +412,11 @@ class Explanation:
     def _repr_png_(self):
         """What Jupyter shows."""
         return self.show()._repr_png_()
+
+
+def minus_itself(name):
+    """The error of a class that is subtracted from itself."""
+    return InputError(f"{name} minus itself is zero everywhere; give another class")
 
 
 @contextmanager

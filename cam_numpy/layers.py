@@ -51,7 +51,8 @@ class LayerMaps(dict):
         Parameters
         ----------
         rows : int
-            How many layers, evenly spread; more where there are more resolutions.
+            How many layers, evenly spread; more where there are more resolutions, because one of each
+            is always shown.
         units : int
             How many maps of each.
         colors : {"inferno", "jet", "diverging"}
@@ -62,9 +63,12 @@ class LayerMaps(dict):
         """
         from .show.layers import draw
 
+        return draw(self, [(name, most_varied(self[name], units)) for name in self.rows(rows)], colors)
+
+    def rows(self, n: int = ROWS) -> list[str]:
+        """The names of the layers that `show` draws, from shallow to deep, where n rows are asked for."""
         names = list(self)
-        chosen = [names[i] for i in spread([f.shape[1:] for f in self.values()], rows)]
-        return draw(self, [(name, most_varied(self[name], units)) for name in chosen], colors)
+        return [names[i] for i in spread([f.shape[1:] for f in self.values()], n)]
 
     def __repr__(self):
         return f"<LayerMaps of {self.name} by {self.model}: {len(self)} layers>"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from cam_numpy import load
@@ -38,3 +39,13 @@ def scene(height, width, seed=0):
     """A smooth random picture, (height, width, 3) uint8."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def assert_texts_fit(figure):
+    """No text of a figure runs over its edge."""
+    renderer = figure.canvas.get_renderer()
+    inside = [one for axes in figure.axes for one in axes.get_children()]  # titles as well
+    texts = [one for one in inside if isinstance(one, Text) and one.get_text()]
+    for text in [*figure.texts, *figure.legends, *texts]:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text

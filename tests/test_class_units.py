@@ -1,6 +1,7 @@
 """The units of a class over photos, and the command that draws them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from PIL import Image
 
 from cam_numpy import InputError, class_units, explain, load
 from cam_numpy.__main__ import main
+from cam_numpy.show.units import as_text
 from tests import networks
-from tests.conftest import scene
+from tests.conftest import assert_texts_fit, scene
 from tests.test_exports import EXPORTS
 
 
@@ -73,6 +75,28 @@ def test_photos_of_any_kind_and_any_size(small):
     found = class_units(2, arrays, small)
     assert {crop.name for unit in found.units for crop in unit.crops} == {"photo 1", "photo 2", "photo 3"}
     assert class_units(2, arrays[0], small).photos == class_units(2, arrays[1], small).photos == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_texts_fit_the_figure_and_crops_fill_it(shipped, photos, count):
+    figure = class_units("standard poodle", photos[:count], shipped).show()
+    assert_texts_fit(figure)
+    assert max(axes.get_position().x1 for axes in figure.axes) > 0.9
+
+
+def test_a_line_of_classes_is_cut_between_entries(shipped):
+    found = class_units("Persian cat", network=shipped, n=40)
+    lists = [line[13:] for line in as_text(found).splitlines() if line.startswith("    ")]
+    assert len(lists) == 80 and max(map(len, lists)) <= 67
+    assert any(line.endswith(", …") for line in lists)
+    vocabularies = [words for unit in found.units for words in (unit.speaks_for, unit.speaks_against)]
+    for line, wanted in zip(lists, vocabularies):
+        whole = [f"{name.split(',')[0]} {w:+.2f}" for name, w in wanted]
+        shown = line.removesuffix(", …").split(", ")
+        assert shown == whole[:len(shown)] and line.endswith("…") == (len(shown) < len(whole))
+    one = found.units[0]._replace(speaks_for=[("x" * 99, 1.0), ("y", 0.5)], speaks_against=[])
+    text = as_text(replace(found, units=[one])).splitlines()
+    assert text[-2].endswith("x… +1.00, …") and len(text[-2]) == 80 and text[-1].strip() == "against"
 
 
 def test_progress_counts_the_photos(small, photos):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from cam_numpy import InputError, explain, load
 from cam_numpy.__main__ import main
+from cam_numpy.show.text import _number
 from tests import networks
 from tests.conftest import scene
 from tests.test_exports import APPLIES, EXPORTS
@@ -28,7 +29,7 @@ def test_the_identity_of_a_difference(name):
         assert difference.error == abs(sum(difference.terms.values()) - difference.S) <= 1e-4
         if e.form.verdict == "exact":  # mean(M_a - M_b) + (b_a - b_b) = S_a - S_b
             assert e.M(a, minus=b).mean() + e.b[a] - e.b[b] == pytest.approx(e.S[a] - e.S[b], abs=1e-4)
-            assert difference.terms["mean M_c"] == pytest.approx(e.M(a, minus=b).mean(), abs=1e-5)
+            assert difference.terms["mean(M_a - M_b)"] == pytest.approx(e.M(a, minus=b).mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", APPLIES)
@@ -45,6 +46,8 @@ def test_a_class_less_itself_is_refused(shipped):
     assert not e.M("tabby", minus="tabby").any()
     with pytest.raises(InputError, match="tabby minus itself is zero everywhere; give another class"):
         e.difference("tabby", "tabby")
+    with pytest.raises(InputError, match="tabby minus itself is zero everywhere; give another class"):
+        e.show("Egyptian cat", "tabby", minus="tabby")
 
 
 def test_the_figure_is_diverging_and_leaves_the_other_class_out(shipped):
@@ -58,6 +61,17 @@ def test_the_figure_is_diverging_and_leaves_the_other_class_out(shipped):
     assert e.choose(minus=best, top=2) == e.ranking[1:3].tolist()
     M = e.M(second, minus=best)
     assert e.box(second, minus=best) == e.view.largest_box(M)
+
+
+def test_the_figure_has_one_minus_sign(shipped):
+    e = explain(Image.fromarray(scene(80, 120)), shipped)
+    last, lower = (e.class_name(c) for c in e.ranking[[-1, -2]])
+    S_a, S_b = e.S[e.index(last)], e.S[e.index(lower)]
+    assert S_a < S_b < 0
+    (numbers,) = [text.get_text() for axes in e.show(last, minus=lower).axes for text in axes.texts
+                  if text.get_text().startswith("$S_a - S_b$ = ")]
+    said = f"{S_a:.2f} − ({S_b:.2f}) = {S_a - S_b:.2f}".replace("-", "−")
+    assert numbers == f"$S_a - S_b$ = {said}"
 
 
 @pytest.fixture
@@ -82,6 +96,12 @@ def test_the_command_prints_the_identity(run, tmp_path):
     assert status == 0 and noise == "" and max(map(len, lines)) <= 80
     assert [float(word) for word in row.replace("=", "").split()[2:]] == pytest.approx(
         [difference.S, *difference.terms.values()], abs=6e-4)
+    assert "Why a, and not b? Here b is thing 5." in lines
+    head = next(line for line in lines if line.startswith("    a "))
+    assert head.split("  =  ")[1].split(" + ") == [f"{name:>9}" for name in difference.terms]
+    drawn = next(line for line in lines if line.startswith("M  "))
+    M = e.M([3], minus=5)
+    assert "M_a - M_b" in drawn and drawn.endswith(f" {_number(M.min())} to {_number(M.max())}")
     assert "    mean(M_a - M_b) + (b_a - b_b) = S_a - S_b\n    S being the network's own output: " in text
     assert f"{difference.error:.1e}. It holds." in text and (tmp_path / "cat.cam.png").exists()
 
@@ -99,8 +119,9 @@ def test_the_command_on_other_families(tmp_path, capsys, name):
     record = json.loads(capsys.readouterr().out)
     e = explain(tmp_path / "cat.png", load(EXPORTS / f"{name}.onnx"))
     difference = e.difference(1, 4)
-    assert record["top"][0]["minus"] == {"index": 4, "name": "class 4", "S": difference.S,
+    assert record["top"][0]["minus"] == {"index": 4, "name": "class 4", "S_a - S_b": difference.S,
                                          "terms": difference.terms, "error": difference.error}
+    assert all("_a - " in name or "(w_a" in name for name in difference.terms)
 
 
 def test_the_overlay_of_a_difference(run, tmp_path):
@@ -114,5 +135,5 @@ def test_the_overlay_of_a_difference(run, tmp_path):
 def test_the_command_refuses_a_class_less_itself(run, tmp_path):
     status, text, noise = run("--class", "3", "5", "--minus", "thing 5")
     assert status == 2 and text == "" and not (tmp_path / "cat.cam.png").exists()
-    assert noise == "cam-numpy: --minus thing 5 is a class to map itself; give another class\n"
+    assert noise == "cam-numpy: thing 5 minus itself is zero everywhere; give another class\n"
     assert run("--minus", "no such thing")[0] == 2

@@ -23,12 +23,13 @@ from PIL import Image
 from cam_numpy import load
 from cam_numpy.__main__ import main
 from cam_numpy.errors import InputError
+from cam_numpy.evaluation import figures
 from cam_numpy.evaluation.datasets import CSV, Case, open_dataset
 from cam_numpy.evaluation.run import evaluate
 from cam_numpy.paper.boxes import RULES
 from cam_numpy.paper.localisation import ROW
 from tests import loops, measures, networks
-from tests.conftest import scene
+from tests.conftest import assert_texts_fit, scene
 from tests.networks import C
 
 COUNT = 100
@@ -312,7 +313,18 @@ def test_not_one_good_picture_is_an_error(run, told, tmp_path):
 def test_one_picture_is_too_few(run, few_csv):
     status, text, noise = run(few_csv, "--limit", 1)
     assert status == 2 and text == ""
-    assert noise == "cam-numpy: 1 of 1 pictures could be measured; an interval needs 2 at least\n"
+    assert noise == ("cam-numpy: 1 of 1 pictures could be measured; an interval needs 2 at least; "
+                     "give more pictures\n")
+
+
+def test_one_good_picture_is_too_few_and_the_first_bad_one_says_why(run, told, tmp_path):
+    path = write(tmp_path / "data", told[:2])
+    (tmp_path / "data" / "001.png").write_text("no", encoding="utf-8")
+    status, text, noise = run(path)
+    assert status == 2 and text == "" and noise.count("\n") == 1
+    start = "cam-numpy: 1 of 2 pictures could be measured; an interval needs 2 at least; the first failure: "
+    assert noise.startswith(start) and "001.png" in noise
+    assert noise.endswith("; correct that, or give more pictures\n")
 
 
 def test_a_network_read_wrongly_is_no_bad_picture(few_csv, model, monkeypatch):
@@ -513,6 +525,22 @@ def test_files_are_written(run, told, boxes_csv, tmp_path):
 def test_two_pictures_are_enough_for_all_files(run, few_csv, tmp_path):
     assert run(few_csv, "--limit", 2, "--out", tmp_path / "out")[0] == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize("count", [2, 4, 10])
+def test_all_texts_fit_the_figures(run, few_csv, tmp_path, monkeypatch, count):
+    drawn, save = [], figures.save
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or save(figure, path))
+    assert run(few_csv, "--limit", count, "--out", tmp_path / "out")[0] == 0
+    curve, examples = drawn
+    assert_texts_fit(curve)
+    assert_texts_fit(examples)
+    low, high = curve.axes[0].get_ylim()
+    assert low < 0 and high > 100  # no line lies under the frame
+    largest, *others = curve.axes[0].lines[:4]
+    assert all(line.get_color() != largest.get_color() for line in others)
+    assert len(examples.axes) == 3 * max(1, count // 3)
+    assert {text.get_text() for text in examples.texts[:3]} == {"best", "median", "worst"}
 
 
 # --- wrong inputs -----------------------------------------------------------------------------------------

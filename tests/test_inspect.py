@@ -95,7 +95,10 @@ def test_what_nobody_said_is_said(inspect, bare):
     photos = "it does not say how photos are to be prepared, so ImageNet's preprocessing is assumed"
     names = ('it does not name its classes, so they are called "class 0", "class 1" ... '
              "(to change this: labels)")
-    assert f"assumed: {photos}" in text and f"assumed: {names}" in text
+    said = " ".join(text.split())
+    assert f"assumed: {photos}" in said and f"assumed: {names}" in said
+    wrapped = text[text.index("assumed: "):].splitlines()
+    assert max(map(len, wrapped)) <= 80 and sum(line.startswith(" " * 9) for line in wrapped) >= 2
     assert load(bare, preprocessing="imagenet").assumed == [names]
 
 

@@ -10,11 +10,12 @@ from PIL import Image
 
 from cam_numpy import InputError, layer_maps, load
 from cam_numpy.__main__ import main
+from cam_numpy.commands.layers import _apart
 from cam_numpy.layers import most_varied, spread
 from cam_numpy.network import layers as network_layers
 from cam_numpy.network.layers import open_body
 from tests import networks
-from tests.conftest import scene
+from tests.conftest import assert_texts_fit, scene
 from tests.test_exports import APPLIES, EXPECTED, EXPORTS, picture
 
 # read off families.py: every activation of a map, but those inside squeeze and excitation, and
@@ -225,6 +226,8 @@ def test_the_command(tmp_path, capsys, name):
     lines = text.split("wrote ")[0].splitlines()
     assert noise == "" and max(map(len, lines)) <= 80
     rows = [line for line in lines if line[:7].strip().isdecimal()]
+    drawn = len(layer_maps(tmp_path / "cat.png", export(name)).rows(3))
+    assert (f"shown    {drawn} of {COUNTS[name]} layers\n" in text) == (drawn < COUNTS[name])
     assert len(rows) == COUNTS[name] and ("+ gate: all" in text) == (name in GATED)
     with Image.open(tmp_path / "cat.layers.png") as figure:
         assert min(figure.size) > 300
@@ -234,6 +237,37 @@ def test_the_command(tmp_path, capsys, name):
     assert [layer["name"] for layer in record["layers"]] == [layer.name for layer in body.layers]
     assert [layer["stride"] for layer in record["layers"]] == [list(layer.stride) for layer in body.layers]
     assert record["files"] == [str(tmp_path / "cat.layers.png")]
+
+
+@pytest.mark.parametrize("rows, units", [(3, 3), (1, 1), (8, 8)])
+def test_all_texts_fit_a_narrow_figure(shipped, rows, units):
+    maps = layer_maps(Image.fromarray(scene(900, 120)), shipped)
+    maps.name = "a photo with a very long name, longer than any figure is wide.png"
+    figure = maps.show(rows, units)
+    assert_texts_fit(figure)
+    texts = [text.get_text() for text in figure.texts]
+    count = len(maps.rows(rows))
+    assert sum(text.startswith("look for: ") for text in texts) == count
+    assert f"Shown: {count} of 12 layers." in texts[-1].replace("\n", " ")
+    assert sum(text.startswith("layer ") for text in texts) == count
+    assert "Shown" not in maps.show(12, 1).texts[-1].get_text()
+
+
+@pytest.mark.parametrize("name", [None, *LISTED])
+def test_names_in_the_table_can_be_told_apart(name):
+    names = [layer.name for layer in open_body(name and export(name)).layers]
+    shortened = _apart(names, 23)
+    assert len(set(shortened)) == len(names) and max(map(len, shortened)) <= 23 + ("swin" in str(name))
+    assert all(len(short) == len(whole) or "…" in short for short, whole in zip(shortened, names))
+
+
+def test_names_by_hand():
+    assert _apart(["/body/body.0/Relu", "/body/body.11/Relu", "f"], 9) == ["…body.0…", "…body.11…", "f"]
+    assert _apart(["/body/body.0/Relu", "/body/body.11/Relu", "f"], 6) == ["…0…", "…11…", "f"]
+    whole = ["/a_long_one/x1/y", "/a_long_one/x2/yy"]  # an end of 4 letters tells nothing
+    assert len(set(_apart(whole, 4))) == 2
+    assert _apart(["one_long_name", "f"], 6) == ["one_l…", "f"]
+    assert _apart(["0aaaaaaa1", "2aaaaaaa3", "2aaaaaaa4"], 5) == ["0aaaaaaa1", "2aaaaaaa3", "2aaaaaaa4"]
 
 
 def test_the_command_refuses_in_one_line(tmp_path, capsys):

@@ -73,8 +73,7 @@ def _evaluate(options):
     if len(evaluation.rows) < 2:
         if evaluation.partial:
             raise KeyboardInterrupt
-        raise InputError(f"{len(evaluation.rows)} of {evaluation.done} pictures could be measured; "
-                         "an interval needs 2 at least")
+        raise InputError(_too_few(evaluation))
     settings = {
         "dataset": dataset.name, "model": network.name, "form": network.form.name, "method": options.method,
         "rule": options.rule, "threshold": options.threshold, "assumed": network.assumed + evaluation.assumed,
@@ -91,6 +90,14 @@ def _evaluate(options):
         if options.json:
             say(json.dumps(as_dict(evaluation, settings, written)))
     return 130 if evaluation.partial else 0
+
+
+def _too_few(evaluation):
+    """Why there is no interval, and what to do."""
+    n, failures = len(evaluation.rows), evaluation.failures
+    first = f"; the first failure: {failures[0]}; correct that, or" if failures else ";"
+    return (f"{n} of {evaluation.done} pictures could be measured; an interval needs 2 at least"
+            f"{first} give more pictures")
 
 
 def _write(paths, evaluation, dataset, network, settings):

@@ -65,7 +65,9 @@ def add_parser(commands):
 
 
 def _explain(options):
+    from ..explanation import minus_itself
     from ..image.photo import portrait
+    from ..network.classes import short_name
     from ..network.network import load
 
     photos = options.photos or [portrait()]
@@ -74,7 +76,7 @@ def _explain(options):
     named = classes_of(network, options.classes or [])
     (minus,) = classes_of(network, [options.minus]) if options.minus else [None]
     if minus in named:
-        raise InputError(f"--minus {options.minus} is a class to map itself; give another class")
+        raise minus_itself(short_name(network.classes[minus]))
     status = 0
     for i, photo in enumerate(photos, 1):
         if len(photos) > 1:

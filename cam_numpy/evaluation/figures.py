@@ -12,6 +12,7 @@ from ..show.figure import FAINT, INK, blank, draw_boxes, own_settings, save
 from .run import map_of
 
 EXAMPLES = 4  # of each sort
+SIDE = 2.05  # inches from one example to the next
 LONGEST = 400  # pixels of a picture's long side, as it is drawn
 
 
@@ -28,27 +29,29 @@ def draw_curve(evaluation, settings, path):
         The PNG to write.
     """
     table, rows = curve(evaluation.rows), evaluation.rows
-    figure = blank((7.2, 4.6))
-    axes = figure.add_axes((0.09, 0.12, 0.6, 0.76))
+    figure = blank((8.0, 4.6))
+    axes = figure.add_axes((0.085, 0.12, 0.55, 0.76))
     for name, style in (("largest", "-"), ("any 0.3", ":"), ("any 0.5", "--"), ("any 0.7", "-.")):
         largest = name == "largest"
         label = f"largest component, IoU ≥ {RIGHT}" if largest else f"best component, IoU ≥ {name[4:]}"
-        axes.plot(table["threshold"], 100 * table[name], style, color=INK, linewidth=2 if largest else 1.2,
-                  label=label)
-    for name, box, color in (("whole", "whole image", "#1f77b4"), ("centre", "centre box", "#d95f02")):
+        # thin dark lines on a thick light one: where they coincide, both are seen
+        axes.plot(table["threshold"], 100 * table[name], style, color="#a8a8a8" if largest else INK,
+                  linewidth=4 if largest else 1.2, label=label)
+    for name, box, color, style in (("whole", "whole image", "#1f77b4", "-"),
+                                    ("centre", "centre box", "#d95f02", (0, (4, 4)))):
         share = 100 * (rows[name] >= RIGHT).mean()
-        axes.axhline(share, color=color, linewidth=1, label=f"{box}, IoU ≥ {RIGHT}")
+        axes.axhline(share, color=color, linestyle=style, linewidth=1, label=f"{box}, IoU ≥ {RIGHT}")
     t = settings["threshold"]
     axes.axvline(t, color=FAINT, linewidth=0.8)
     axes.annotate(f"t = {t:.2f},\nreported", (t, 100), (4, -2), textcoords="offset points", va="top",
                   fontsize=8.5, color=FAINT)
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(-2, 102)  # lines at 0 and 100 % are not hidden by the frame
     axes.set_xlabel(f"threshold t (rule: {settings['rule']})")
     axes.set_ylabel("pictures, %")
-    title = f"{cut(settings['model'], 40)} on {len(rows)} pictures of {cut(settings['dataset'], 30)}"
+    title = f"{cut(settings['model'], 34)} on {len(rows)} pictures of {cut(settings['dataset'], 26)}"
     axes.set_title(title, fontsize=10.5, loc="left")
-    figure.legend(loc="upper left", bbox_to_anchor=(0.7, 0.88), frameon=False, fontsize=9)
+    figure.legend(loc="upper left", bbox_to_anchor=(0.645, 0.88), frameon=False, fontsize=9)
     save(figure, path)
 
 
@@ -70,18 +73,19 @@ def draw_examples(evaluation, dataset, network, settings, path):
     count = min(EXAMPLES, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
     sorts = {"best": ranked[:count], "median": ranked[middle : middle + count], "worst": ranked[-count:]}
-    width = 2.0 * count + 0.9  # inches
-    figure = blank((width, 7.4))
+    # a column of each sort: three columns hold the caption, however few the pictures are
+    width, height = 0.2 + SIDE * len(sorts), 0.85 + SIDE * count
+    figure = blank((width, height))
     class_of = ClassFinder(network, dataset.labels)
-    for line, (sort, rows) in enumerate(sorts.items()):
-        for column, row in enumerate(rows):
-            axes = figure.add_axes(((0.8 + 2.0 * column) / width, 0.69 - 0.31 * line, 1.85 / width, 0.25))
+    for column, (sort, rows) in enumerate(sorts.items()):
+        left = 0.2 + SIDE * column
+        figure.text((left + 0.925) / width, 1 - 0.27 / height, sort, ha="center", fontsize=12, color=INK)
+        for line, row in enumerate(rows):
+            axes = figure.add_axes((left / width, 1 - (0.4 + SIDE * (line + 1)) / height,
+                                    1.85 / width, 1.75 / height))
             _example(axes, dataset[int(row["picture"])], row, class_of, network, settings)
-            if column == 0:
-                axes.annotate(sort, (0, 0.5), (-26, 0), xycoords="axes fraction", textcoords="offset points",
-                              rotation=90, ha="center", va="center", fontsize=12, color=INK)
-    figure.text(0.5, 0.02, "the map of the true class; its box (blue) and the true ones (white, dashed)",
-                ha="center", fontsize=9, color=FAINT)
+    caption = "the map of the true class; its box (blue) and the true ones (white, dashed)"
+    figure.text(0.5, 0.15 / height, caption, ha="center", fontsize=9, color=FAINT)
     save(figure, path)
 
 

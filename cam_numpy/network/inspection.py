@@ -209,10 +209,10 @@ def _drawing(network, f, S, shown, reason):
         f"    S  {network.head.S}  (C,) = ({len(S)},)",
         "",
     ]
-    wrapped = [_wrapped(reason), _wrapped(network.form.meaning)]
     lines = [plain(line) for line in lines]
-    return "\n".join([*lines, *wrapped, *(plain(f"assumed: {text}") for text in network.assumed)])
+    assumed = [_wrapped(f"assumed: {text}", " " * 9) for text in network.assumed]
+    return "\n".join([*lines, _wrapped(reason), _wrapped(network.form.meaning), *assumed])
 
 
-def _wrapped(text):
-    return textwrap.fill(plain(text), 79)
+def _wrapped(text, indent=""):
+    return textwrap.fill(plain(text), 79, subsequent_indent=indent)

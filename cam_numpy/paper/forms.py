@@ -36,6 +36,13 @@ from .cam import class_activation_maps, class_scores, global_average_pool, globa
 TOLERANCES = {24: 1e-4, 11: 1e-2, 8: 0.2}
 
 
+# each term of S_c (see `Form.terms`), as it is called in S_a - S_b
+DIFFERENCES = {
+    "mean M_c": "mean(M_a - M_b)", "sum M_c": "sum(M_a - M_b)", "sum w F": "sum (w_a - w_b) F",
+    "b_c": "b_a - b_b", "ReLU": "ReLU_a - ReLU_b",
+}
+
+
 class Form:
     """Global average pooling, then one linear layer: the paper's own form, and what the others share.
 

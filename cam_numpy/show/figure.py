@@ -171,11 +171,12 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
     scale = scale_of(maps, colors, most)
     for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
         picture = overlay(ground(photo, minus), e.view, M, scale, colors)
-        name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {e.S[c]:.2f}"
+        name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {_number(e.S[c])}"
         if minus is not None:
             half = letters // 2 - 1
             name = f"{cut(name, half)} − {cut(e.class_name(minus), half)}"
-            numbers = f"$S_a - S_b$ = {e.S[c]:.2f} − {e.S[minus]:.2f} = {e.S[c] - e.S[minus]:.2f}"
+            less = f"({_number(e.S[minus])})" if e.S[minus] < 0 else _number(e.S[minus])
+            numbers = f"$S_a - S_b$ = {_number(e.S[c])} − {less} = {_number(e.S[c] - e.S[minus])}"
         panel(i, picture, cut(name, letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
     label = "$M_c(x, y)$" if minus is None else "$M_a - M_b$"
     _scale_bar(axes(layout.bar()), scale, colors, f"{label}, in units of $S_c$")
@@ -185,6 +186,11 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
         at = GAP / layout.size[0], height / layout.size[1]
         figure.text(*at, cut(text, letters), color=color, fontsize=8.5)
     return figure
+
+
+def _number(x):
+    """With the minus sign that the colour bar and mathtext have."""
+    return f"{x:.2f}".replace("-", "−")
 
 
 def default_colors(minus):

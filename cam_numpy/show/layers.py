@@ -14,10 +14,10 @@ from .figure import BOX, DPI, FAINT, GAP, INK, blank, own_settings
 WIDE, TEXT, HEAD, FOOT = 1.15, 2.1, 0.55, 0.45  # inches: a square panel, the text, above, below
 # what a layer of such a receptive field, in parts of the input's short side, is known for
 LOOK_FOR = (
-    (0.1, "edges and colours,\nlight against dark"),
-    (0.35, "corners, stripes,\ntextures"),
-    (0.8, "parts of things: eyes,\nwheels, letters"),
-    (np.inf, "whole things, and what\nsurrounds them"),
+    (0.1, "look for: edges, colours,\nlight against dark"),
+    (0.35, "look for: corners, stripes,\ntextures"),
+    (0.8, "look for: eyes, wheels,\nother parts of things"),
+    (np.inf, "look for: whole things,\nwhat surrounds them"),
 )
 
 
@@ -43,13 +43,16 @@ def draw(maps, rows, colors="inferno"):
     columns = 1 + max(len(units) for _, units in rows)
     pitch = panel[0] + 0.06, max(panel[1], 1.05) + 0.12
     width = GAP + TEXT + columns * pitch[0] + GAP
-    height = HEAD + len(rows) * pitch[1] + FOOT
+    title = _lines(f"What each layer of {cut(maps.model, 60)} sees in {cut(maps.name, 60)}", width, 0.12)
+    footer = _lines(_footer(maps, len(rows)), width, 0.068)
+    head, foot = HEAD + 0.2 * (len(title) - 1), FOOT + 0.14 * (len(footer) - 1)
+    height = head + len(rows) * pitch[1] + foot
     figure = blank((width, height))
     pixels = tuple(max(1, round(side * DPI)) for side in panel)
     picture = np.asarray(seen.resize(pixels, Image.Resampling.BILINEAR))
 
     def axes(row, column):
-        left, top = GAP + TEXT + column * pitch[0], height - HEAD - row * pitch[1]
+        left, top = GAP + TEXT + column * pitch[0], height - head - row * pitch[1]
         added = figure.add_axes((left / width, (top - panel[1]) / height,
                                  panel[0] / width, panel[1] / height))
         added.set_axis_off()
@@ -58,12 +61,11 @@ def draw(maps, rows, colors="inferno"):
     def say(x, y, text, **style):
         figure.text(x / width, y / height, text, va="top", **{"color": INK, "fontsize": 9, **style})
 
-    say(GAP, height - 0.14, cut(f"What each layer of {maps.model} sees in {maps.name}", int(width / 0.1)),
-        fontsize=12, fontweight="bold")
+    say(GAP, height - 0.14, "\n".join(title), fontsize=12, fontweight="bold")
     numbers = {layer.name: i for i, layer in enumerate(maps.layers)}
     for row, (name, units) in enumerate(rows):
         layer = maps.layers[numbers[name]]._replace(shape=maps[name].shape)
-        top = height - HEAD - row * pitch[1]
+        top = height - head - row * pitch[1]
         scale = scale_of(maps[name][units], colors)
         title = f"layer {numbers[name]}" + (", f" if name == maps.f else "")
         say(GAP, top, title, fontweight="bold", fontsize=10)
@@ -77,9 +79,13 @@ def draw(maps, rows, colors="inferno"):
             unit.imshow(paint(maps[name][k], scale, colors), interpolation="nearest", aspect="auto")
             unit.text(0.03, 0.97, f"{k}", transform=unit.transAxes, va="top", fontsize=7, color="white",
                       bbox={"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1})
-    letters = int((width - 2 * GAP) / 0.068)
-    say(GAP, FOOT - 0.08, textwrap.fill(plain(_footer(maps)), letters), color=FAINT, fontsize=8)
+    say(GAP, foot - 0.08, "\n".join(footer), color=FAINT, fontsize=8)
     return figure
+
+
+def _lines(text, width, letter):
+    """A text in lines that fit a figure of `width` inches, a letter being that wide."""
+    return textwrap.wrap(plain(text), int((width - 2 * GAP) / letter), break_on_hyphens=False)
 
 
 def facts(layer, scale):
@@ -113,9 +119,9 @@ def look_for(layer, size, is_f=False):
     is_f : bool
     """
     if is_f:
-        return "what the classes\nare made of"
+        return "look for: what the\nclasses are made of"
     if layer.receptive_field is None:
-        return "what do the bright\nplaces share?"
+        return "look for: what the\nbright places share"
     fraction = max(layer.receptive_field) / min(size)
     return next(text for most, text in LOOK_FOR if fraction <= most)
 
@@ -140,8 +146,14 @@ def _draw_window(axes, layer, size, shape):
     axes.set_ylim(shape[0] - 0.5, -0.5)
 
 
-def _footer(maps):
+def shown(maps, count):
+    """How many layers are drawn, where some are not."""
+    return f"{count} of {len(maps)} layers" if count < len(maps) else ""
+
+
+def _footer(maps, count):
     size = maps.view.input
     gated = "; + gate: all of the photo acts on it, too" if any(layer.gated for layer in maps.layers) else ""
     return (f"Box: what the cell in the middle sees of the input of {size[0]} x {size[1]} pixels{gated}. "
-            "Beside it the units that vary most, a row on one scale.")
+            "Beside it the units that vary most, a row on one scale."
+            + (f" Shown: {shown(maps, count)}." if shown(maps, count) else ""))

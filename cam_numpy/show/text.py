@@ -33,7 +33,10 @@ def as_text(explanation, chosen, boxes=None, true_boxes=(), minus=None):
     K, H, W = e.f.shape
     C = len(e.S)
     seen = "all of it" if e.view.whole else "pixels {:.0f},{:.0f} to {:.0f},{:.0f}".format(*e.view.box)
-    maps = e.M(chosen)
+    maps, meaning = e.M(chosen), "M_c(x, y) = sum_k w_k^c f_k(x, y)"
+    drawn = maps
+    if minus is not None:
+        drawn, meaning = e.M(chosen, minus), "M_a - M_b = sum_k (w_k^a-w_k^b) f_k"
     lines = [
         f"photo    {cut(e.name, 44)}, {e.photo.width} x {e.photo.height} pixels",
         heading("network", f"{cut(e.model, 34)} sees {seen} at {e.view.input[0]} x {e.view.input[1]}"),
@@ -47,7 +50,7 @@ def as_text(explanation, chosen, boxes=None, true_boxes=(), minus=None):
         _row("b", (C,), "b_c, likewise (the paper: 0)", e.b),
         _row("S", (C,), e.form.scoring, e.S),
         _row("P", (C,), "P_c = 1 / (1 + exp(-S_c))" if e.sigmoid else "P_c = exp(S_c) / sum_c exp(S_c)", e.P),
-        _row("M", maps.shape, "M_c(x, y) = sum_k w_k^c f_k(x, y)", maps),
+        _row("M", drawn.shape, meaning, drawn),
         "",
         *_table(e, chosen, maps),
         "", *_differences(e, chosen, minus), *_boxes(e, chosen, boxes or [], true_boxes),
@@ -76,17 +79,18 @@ def _table(e, chosen, maps):
 
 
 def _differences(e, chosen, minus):
-    """Each class less another one: the identity of the map of w_a - w_b, with its numbers."""
+    """Why class a, rather than b: the identity of the map of w_a - w_b, with its numbers."""
     if minus is None:
         return
     found = [e.difference(c, minus) for c in chosen]
-    terms = list(found[0].terms)
-    room = 42 - 11 * (len(terms) - 1)
-    heads = " + ".join(f"{name.removesuffix('_c'):>9}" for name in terms)  # M is M_a - M_b, b is b_a - b_b
-    yield f"{f'a, less b = {cut(e.class_name(minus), 24)}':<{room}} {'S_a - S_b':>9}  =  {heads}"
+    widths = {name: max(9, len(name)) for name in found[0].terms}
+    room = min(28, 61 - sum(width + 3 for width in widths.values()))
+    heads = " + ".join(f"{name:>{width}}" for name, width in widths.items())
+    yield f"Why a, and not b? Here b is {cut(e.class_name(minus), 48)}."
+    yield f"    {'a':<{room}} {'S_a - S_b':>9}  =  {heads}"
     for one in found:
-        numbers = "   ".join(f"{value:>+9.3f}" for value in one.terms.values())
-        yield f"    {cut(e.class_name(one.a), room - 4):<{room - 4}} {one.S:>9.3f}  =  {numbers}"
+        numbers = "   ".join(f"{one.terms[name]:>+{width}.3f}" for name, width in widths.items())
+        yield f"    {cut(e.class_name(one.a), room):<{room}} {one.S:>9.3f}  =  {numbers}"
     yield f"    {e.form.difference}"
     # the identity was checked for each class: that of a difference is off by both errors at most
     own = "S being computed from f" if e.silent else "S being the network's own output"
@@ -195,7 +199,7 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=
         one["units_for_90_percent"] = e.count_units(c)
         if minus is not None:
             difference = e.difference(c, minus)
-            one["minus"] = {"index": minus, "name": e.classes[minus], "S": difference.S,
+            one["minus"] = {"index": minus, "name": e.classes[minus], "S_a - S_b": difference.S,
                             "terms": difference.terms, "error": difference.error}
     return {
         "photo": photo,

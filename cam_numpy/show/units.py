@@ -28,14 +28,19 @@ def draw(found):
     """
     columns = max(len(unit.crops) for unit in found.units)
     pitch = SIDE + 0.24
-    width = max(GAP + TEXT + columns * (SIDE + 0.08) + GAP, 7.5)
-    height = HEAD + len(found.units) * pitch + FOOT
+    width = GAP + TEXT + columns * (SIDE + 0.08) + GAP
+    footer = textwrap.wrap(
+        f"{cut(found.model, 40)}: the {len(found.units)} of {found.K} units that come first by "
+        f"{_ranked(found)}. A crop is half as wide as what the network sees, around the place where the "
+        "unit fires most.", int((width - 2 * GAP) / 0.068))
+    foot = FOOT + 0.14 * (len(footer) - 2)
+    height = HEAD + len(found.units) * pitch + foot
     figure = blank((width, height))
 
     def say(x, y, text, **style):
         figure.text(x / width, y / height, text, va="top", **{"color": INK, "fontsize": 9, **style})
 
-    say(GAP, height - 0.15, f"The units of “{cut(short(found.name), 40)}”",
+    say(GAP, height - 0.15, f"The units of “{cut(short(found.name), min(40, int((width - 2) / 0.13)))}”",
         fontsize=13, fontweight="bold")
     for row, unit in enumerate(found.units):
         top = height - HEAD - row * pitch
@@ -52,9 +57,7 @@ def draw(found):
             axes.set_axis_off()
             say(left + SIDE / 2, top - SIDE - 0.02, f"$f_k$ = {crop.f:.2f}",
                 ha="center", color=FAINT, fontsize=7.5, parse_math=True)
-    say(GAP, FOOT - 0.1, f"{cut(found.model, 40)}: the {len(found.units)} of {found.K} units that come "
-        f"first by {_ranked(found)}.\nA crop is half as wide as what the network sees, around the place "
-        "where the unit fires most.", color=FAINT, fontsize=8)
+    say(GAP, foot - 0.1, "\n".join(footer), color=FAINT, fontsize=8)
     return figure
 
 
@@ -89,9 +92,18 @@ def as_text(found):
         product = "" if unit.product is None else f"mean w_k^c F_k = {unit.product:.3f}   "
         lines.append(f"k = {unit.k:<5} {product}w_k^c = {unit.w:.3f}")
         for head, words in (("for", unit.speaks_for), ("against", unit.speaks_against)):
-            text = ", ".join(f"{short(name)} {w:+.2f}" for name, w in words)
-            lines.append(f"    {head:<9}{cut(text, 67)}")
+            lines.append(f"    {head:<9}{_listing([(short(name), f' {w:+.2f}') for name, w in words], 67)}")
     return "\n".join(lines)
+
+
+def _listing(entries, room):
+    """As many entries (name, number) as fit into one line: what does not fit is left out whole."""
+    texts = [f"{cut(name, room - len(number) - 3)}{number}" for name, number in entries]
+    for n in range(len(texts), 1, -1):
+        line = ", ".join(texts[:n] + ["…"] * (n < len(texts)))
+        if len(line) <= room:
+            return line
+    return ", ".join(texts[:1] + ["…"] * (len(texts) > 1))
 
 
 def as_dict(found, files):
