@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from . import __version__
 from .commands import process
 from .errors import InputError
 
@@ -57,6 +58,7 @@ def _parser():
         prog="cam-numpy",
         description="Class activation mapping (CVPR 2016), equation by equation.",
     )
+    parser.add_argument("--version", action="version", version=f"cam-numpy {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (explain, page, layers, units, learn, inspect, evaluate, models):
         module.add_parser(commands)

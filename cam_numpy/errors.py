@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .names import plain
 
 LONGEST = 1000  # characters of a message, whatever was given
@@ -38,6 +41,17 @@ class CamNotApplicable(InputError):  # noqa: N818 - it reads better where it is 
 
     def __str__(self):
         return f"CAM does not apply to {self.model}: {self.reason}"
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """What the paper's functions refuse, as an error of the user's input."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def _one_line(message):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
-from .errors import InputError
+from .errors import InputError, refused
 from .image.photo import portrait, read_photo
 from .image.preprocessing import PRESETS
 from .image.view import View
 from .network.classes import find_class, short_name
 from .network.network import Network, load
-from .paper.boxes import THRESHOLD
+from .paper._checks import positive_integer
+from .paper.boxes import THRESHOLD, checked_boxes
 from .paper.cam import class_activation_map, sigmoid, softmax
 from .paper.forms import DIFFERENCES, Form
 from .paper.occlusion import occlude
@@ -173,22 +173,22 @@ class Explanation:
         Raises
         ------
         InputError
-            There is no such class, or several are meant.
+            There is no such class, several are meant, or the list is empty.
         """
         several = not isinstance(c, str) and np.ndim(c) == 1
         indices = [self.index(one) for one in c] if several else self.index(c)
-        if minus is None:
-            return class_activation_map(self.f, self.w, indices)
         # M_a - M_b = sum_k (w_k^a - w_k^b) f_k: the map is linear in w
-        return class_activation_map(self.f, self.w - self.w[self.index(minus)], indices)
+        w = self.w if minus is None else self.w - self.w[self.index(minus)]
+        with refused():
+            return class_activation_map(self.f, w, indices)
 
     def index(self, c: Class) -> int:
         """The index of a class given by its index, one of its names, or words that only it has."""
         return find_class(self.classes, c)
 
-    def class_name(self, c: int) -> str:
+    def class_name(self, c: Class) -> str:
         """The name of a class, the first of its synonyms."""
-        return short_name(self.classes[c])
+        return short_name(self.classes[self.index(c)])
 
     @cached_property
     def ranking(self) -> np.ndarray:
@@ -202,6 +202,8 @@ class Explanation:
         -------
         classes : list of (index, name, S, P)
         """
+        with refused():
+            n = positive_integer("n", n)
         return [ClassScore(int(c), self.class_name(c), float(self.S[c]), float(self.P[c]))
                 for c in self.ranking[:n]]
 
@@ -219,6 +221,8 @@ class Explanation:
             product is w_k^c F_k; all of them and b_c add up to S_c, unless a ReLU stands before
             the pooling. place is the cell (x, y) where unit k fires most.
         """
+        with refused():
+            n = positive_integer("n", n)
         c, W = self.index(c), self.f.shape[2]
         products = unit_contributions(self.F, self.w, c)
         found = []
@@ -240,7 +244,7 @@ class Explanation:
         n : int
             The n largest w_k^c F_k add up to that fraction of all that are positive.
         """
-        with _refused():
+        with refused():
             return count_carrying(unit_contributions(self.F, self.w, self.index(c)), fraction)
 
     def vocabulary(self, k: int, n: int = 4) -> tuple[list[str], list[str]]:
@@ -254,7 +258,7 @@ class Explanation:
         -------
         speaks_for, speaks_against : list of str
         """
-        with _refused():
+        with refused():
             return tuple([self.class_name(c) for c in classes] for classes in vocabulary(self.w, k, n))
 
     def without(self, units: int | Sequence[int]) -> Explanation:
@@ -280,7 +284,7 @@ class Explanation:
         Exact: it is what the network's own head computes from this f. With the average S_c loses
         w_k^c F_k for each unit, and M_c loses w_k^c f_k.
         """
-        with _refused():
+        with refused():
             f = silence(self.f, units)
         silent = tuple(sorted({*self.silent, *np.atleast_1d(units).tolist()}))
         S = self.form.scores(f, self.w, self.b)
@@ -330,10 +334,11 @@ class Explanation:
         box : (int, int, int, int) or None
             (x0, y0, x1, y1), both ends included; None where the map is nowhere positive.
         """
-        return self.view.largest_box(self.M(c, minus), threshold, rule)
+        with refused():
+            return self.view.largest_box(self.M(self.index(c), minus), threshold, rule)
 
     def show(self, *classes: Class, minus: Class | None = None, top: int = 3, boxes: bool = False,
-             true_boxes: Sequence[Box] = (), colors: str | None = None,
+             true_boxes: Box | Sequence[Box] = (), colors: str | None = None,
              scale: float | None = None) -> Figure:
         """The figure of `cam-numpy explain`: the photo, and the maps of some classes on one scale.
 
@@ -346,7 +351,7 @@ class Explanation:
         top : int
         boxes : bool
             Draw the box of each map.
-        true_boxes : list of (int, int, int, int)
+        true_boxes : (int, int, int, int), or list of them
             Where the object is, to be drawn on every panel.
         colors : {"inferno", "jet", "diverging"}, optional
             By default "diverging" for differences, else "inferno".
@@ -369,10 +374,12 @@ class Explanation:
         chosen = self.choose(classes, top, minus)
         found = [self.box(c, minus=minus) for c in chosen] if boxes else None
         minus = None if minus is None else self.index(minus)
-        return draw(self, chosen, colors, found, true_boxes, minus, scale)
+        return draw(self, chosen, colors, found, _listed(true_boxes), minus, scale)
 
     def choose(self, classes: Sequence[Class] = (), top: int = 3, minus: Class | None = None) -> list[int]:
         """The indices of some classes other than `minus`, by default of the `top` best ones."""
+        with refused():
+            top = positive_integer("top", top)
         other = None if minus is None else self.index(minus)
         if not classes:
             return [int(c) for c in self.ranking if c != other][:top]
@@ -381,16 +388,41 @@ class Explanation:
             raise minus_itself(self.class_name(other))
         return chosen
 
-    def page(self, path: str | Path, *classes: Class) -> None:
+    def text(self, *classes: Class, minus: Class | None = None, top: int = 3, boxes: bool = False) -> str:
+        """The text of `cam-numpy explain`: the computation, step by step, with its numbers.
+
+        Parameters
+        ----------
+        *classes, minus, top, boxes
+            See `show`.
+
+        Returns
+        -------
+        text : str
+            For a terminal of 80 columns: ``print(e.text("tabby"))``.
+        """
+        from .show.text import as_text
+
+        chosen = self.choose(classes, top, minus)
+        found = [self.box(c, minus=minus) for c in chosen] if boxes else None
+        return as_text(self, chosen, found, minus=None if minus is None else self.index(minus))
+
+    def page(self, path: str | Path, *classes: Class) -> Path:
         """Write the page of `cam-numpy page`: every equation with its numbers, to be pointed at.
 
         Parameters
         ----------
         path : path
-            The HTML file to write. It opens from disk and needs no network.
+            The HTML file to write, in a folder that is made where it is missing. It opens from disk
+            and needs no network.
         *classes : int or str
             The class that the page shows first, and the one it is compared with; by default the
             two with the highest scores.
+
+        Returns
+        -------
+        path : Path
+            The file written.
 
         Raises
         ------
@@ -403,6 +435,7 @@ class Explanation:
         html = page(self, [self.index(c) for c in classes])
         with whole_file(path) as unfinished:
             unfinished.write_text(html, encoding="utf-8", newline="\n")
+        return Path(path)
 
     def __repr__(self):
         from .show.text import one_line
@@ -419,13 +452,12 @@ def minus_itself(name):
     return InputError(f"{name} minus itself is zero everywhere; give another class")
 
 
-@contextmanager
-def _refused() -> Iterator[None]:
-    """What the paper's functions refuse, as an error of the user's input."""
-    try:
-        yield
-    except ValueError as error:
-        raise InputError(str(error)) from None
+def _listed(true_boxes):
+    """A box, or a list of them, as a list."""
+    if isinstance(true_boxes, (list, tuple)) and not true_boxes:
+        return []
+    with refused():
+        return checked_boxes("true_boxes", true_boxes).reshape(-1, 4).tolist()
 
 
 def _evenness(P):
@@ -469,7 +501,7 @@ def explain(photo: Photo | None = None, network: Network | str | Path | None = N
     >>> e.top(1)[0].name
     'academic gown'
     """
-    network = network if isinstance(network, Network) else load(network)
+    network = load(network)
     photo = portrait() if photo is None else photo
     name = Path(photo).name if isinstance(photo, (str, Path)) else "photo"
     photo = read_photo(photo)
@@ -512,13 +544,9 @@ def occlusion_map(photo: Photo, network: Network | str | Path, c: Class,
     -----
     It takes 1 + H W forward passes; see `cam_numpy.paper.occlusion`.
     """
-    network = network if isinstance(network, Network) else load(network)
+    network = load(network)
     c = network.find_class(c)
     x, _ = network.preprocessing(read_photo(photo))
     f, _ = network.run(x)
-    try:
+    with refused():
         return occlude(lambda x: network.run(x)[1], x, c, f.shape[1:], patch)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from None

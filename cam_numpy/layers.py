@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from .errors import InputError
+from .errors import refused
 from .image.photo import portrait, read_photo
 from .network.layers import Body, open_body
 from .network.network import Network
+from .paper._checks import positive_integer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,6 +64,8 @@ class LayerMaps(dict):
         """
         from .show.layers import draw
 
+        with refused():
+            rows, units = positive_integer("rows", rows), positive_integer("units", units)
         return draw(self, [(name, most_varied(self[name], units)) for name in self.rows(rows)], colors)
 
     def rows(self, n: int = ROWS) -> list[str]:
@@ -140,8 +143,6 @@ def spread(resolutions, n):
     >>> spread([48, 24, 12, 12, 12, 12, 12, 12], 4)
     [0, 1, 5, 7]
     """
-    if n < 1:
-        raise InputError(f"rows is {n}; it is a number of layers; give 1 or more")
     end = len(resolutions) - 1
     chosen = {end, *(round(end * i / max(n - 1, 1)) for i in range(n))}
     for resolution in set(resolutions) - {resolutions[i] for i in chosen}:

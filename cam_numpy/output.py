@@ -19,8 +19,8 @@ def whole_file(path):
     Parameters
     ----------
     path : path
-        The file to write; one that is there is replaced. Where it is a link, the link is
-        replaced, and the file that it leads to stays as it is.
+        The file to write; one that is there is replaced, a folder that is missing is made. Where
+        it is a link, the link is replaced, and the file that it leads to stays as it is.
 
     Yields
     ------
@@ -37,11 +37,12 @@ def whole_file(path):
     # not hold the file's own name, which may be as long as names can be
     unfinished = path.with_name(f".{secrets.token_hex(8)}.unfinished")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
         os.replace(unfinished, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}); "
-                         "give --out another folder, or make room") from None
+                         "give another folder, or make room") from None
     finally:
         with suppress(OSError):
             unfinished.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from .errors import InputError
+from .errors import InputError, refused
 from .image.photo import read_photo
 from .network.network import Network, load
+from .paper._checks import positive_integer
 from .paper.units import rank_units, unit_contributions, vocabulary
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ClassUnit(NamedTuple):
     crops: list[Crop]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ClassUnits:
     """The units of a class, the most important first; `class_units` makes it.
 
@@ -72,6 +73,11 @@ class ClassUnits:
     K: int
     photos: int
     assumed: list[str]
+
+    def __repr__(self):
+        from .show.units import one_line
+
+        return one_line(self)
 
     def show(self) -> Figure:
         """The figure of `cam-numpy units`: a row a unit, the crops where it fires most.
@@ -112,7 +118,7 @@ def class_units(c: int | str, photos: Sequence[str | Path | Image.Image | np.nda
     Raises
     ------
     InputError
-        There is no such class, or a photo cannot be read.
+        There is no such class, a photo cannot be read, or `n` is not a positive integer.
 
     Examples
     --------
@@ -120,8 +126,12 @@ def class_units(c: int | str, photos: Sequence[str | Path | Image.Image | np.nda
     >>> [name for name, w in best.speaks_for][:2]
     ['Persian cat', 'teddy, teddy bear']
     """
-    network = network if isinstance(network, Network) else load(network)
+    with refused():
+        n = positive_integer("n", n)
+    network = load(network)
     c = network.find_class(c)
+    if not isinstance(photos, (str, Path, Image.Image, Iterable)):
+        raise InputError(f"photos is {photos!r}; give a list of photos, or leave it out")
     photos = [photos] if isinstance(photos, (str, Path, Image.Image, np.ndarray)) else list(photos)
     seen = []
     for done, photo in enumerate(photos, 1):

@@ -281,7 +281,7 @@ nan = np.where(np.arange(K * H * W).reshape(K, H, W) == 17, np.nan, 1.0)
     (lambda: class_activation_map(f, w, 1.0), "c is 1.0; it names a class by its index; give an integer"),
     (lambda: class_activation_map(f, w, True), "c is True"),
     (lambda: upsample(f[0], height=0, width=4),
-     "height is 0; it is a number of pixels; give a positive integer"),
+     "height is 0; it is a count; give a positive integer"),
     (lambda: upsample(f[0], height=8, width=(8, 8)), r"width is \(8, 8\)"),
     (lambda: check_scores(f, w, b, np.ones(6)), "w has C=7 classes but S has C=6"),
 ])
@@ -359,7 +359,7 @@ def test_a_masked_array_is_refused(call):
     (lambda: global_average_pool([[[1, 2], [3]]]), r"f is \[\[\[1, 2\], \[3\]\]\], which has no shape"),
     (lambda: class_activation_map(f, w, 10**5000), "c is a number of thousands of digits; it names a class"),
     (lambda: class_activation_map(f, w, np.ones((3, 90))), r"c is array\(\[\[1., 1.*\.\.\.; it names"),
-    (lambda: upsample(f, height=2.5, width=4), "height is 2.5; it is a number of pixels"),
+    (lambda: upsample(f, height=2.5, width=4), "height is 2.5; it is a count"),
     (lambda: upsample(f, height=10**5000, width=4), "height is a number of thousands of digits"),
 ])
 def test_odd_arguments_are_refused_in_three_clauses(call, message):

@@ -30,7 +30,7 @@ def run(small, tmp_path, capsys):
 
 
 def written(tmp_path):
-    return sorted(path.name for path in (tmp_path / "out").iterdir())
+    return sorted(path.name for path in (tmp_path / "out").glob("*"))
 
 
 def test_prints_the_paper_with_its_numbers_and_writes_the_figure(run, small, photo, tmp_path):

@@ -385,7 +385,7 @@ def test_no_two_models_share_a_file():
 def test_an_unknown_name_gets_those_that_come_near():
     assert "did you mean squeezenet1." in complaint(find_model, "squeezenet")
     assert "resnet18-v1" in complaint(find_model, "resnet18")
-    assert "give one of squeezenet1.1, " in complaint(find_model, "vit")
+    assert "give one of tiny-imagenet-gap, tiny-imagenet-gmp, squeezenet1.1, " in complaint(find_model, "vit")
 
 
 @pytest.mark.parametrize("platform, variables, folder", [

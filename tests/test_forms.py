@@ -377,7 +377,7 @@ def test_of_several_classifiers_one_must_be_chosen(tmp_path):
     nodes = BODY + GAP + GEMM + [("MatMul", ["F", "w5"], "aux")]
     extra = {"w5": np.ones((K, 2), np.float32)}
     path = networks.save(tmp_path / "n.onnx", nodes, extra, outputs=("S", "aux"), metadata=None)
-    message = r"has several outputs that are classifiers \(S, aux\); choose one with --output"
+    message = r"has several outputs that are classifiers \(S, aux\); choose one \(output\)"
     with pytest.raises(InputError, match=message):
         load(path)
     assert load(path, output="aux").w.shape == (2, K)

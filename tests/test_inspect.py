@@ -14,7 +14,7 @@ from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K
 
 W = networks.weights()
-KEYS = ["verdict", "form", "reason", "activation", "weight", "bias", "units", "classes", "input"]
+KEYS = ["verdict", "form", "reason", "activation", "weight", "bias", "units", "classes", "input", "assumed"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_an_exact_network(inspect, small):
         "S_c = mean_xy M_c(x, y) + b_c holds for all 7 classes; largest error ")
     assert {key: record[key] for key in KEYS if key not in ("reason", "input")} == {
         "verdict": "exact", "form": "gap", "activation": "f", "weight": "w", "bias": "b",
-        "units": K, "classes": C}
+        "units": K, "classes": C, "assumed": []}
     assert record["input"]["name"] == "x" and record["input"]["size"] == [16, 16]
 
 
@@ -69,7 +69,7 @@ def test_a_refused_network(inspect, tmp_path):
     assert status == 1 and noise == "" and list(record) == KEYS and record["verdict"] == "refused"
     assert "flattened into the linear layer (Flatten -> F)" in record["reason"]
     assert "the paper" in record["reason"]
-    assert all(record[key] is None for key in KEYS if key not in ("verdict", "reason"))
+    assert all(record[key] is None for key in KEYS if key not in ("verdict", "reason", "assumed"))
     status, text, _ = inspect(path)
     assert status == 1 and text.startswith("vgg.onnx: refused\n")
 
@@ -79,7 +79,7 @@ def test_what_is_no_model_at_all(inspect, tmp_path, content):
     (tmp_path / "m.onnx").write_bytes(content)
     status, text, noise = inspect(tmp_path / "m.onnx")
     assert status == 2 and text == ""
-    assert noise.startswith("cam-numpy: m.onnx is") and noise.count("\n") == 1
+    assert noise.startswith(f"cam-numpy: {tmp_path / 'm.onnx'} is") and noise.count("\n") == 1
 
 
 # --- preprocessing and labels -------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_changed_size_keeps_what_the_file_says(inspect, small):
 def test_a_fixed_size_cannot_be_changed(inspect, tmp_path):
     path = networks.classifier(tmp_path / "n.onnx", x=(1, 3, 16, 16), metadata=None)
     status, _, noise = inspect(path, "--size", "32")
-    assert status == 2 and "n.onnx takes pictures of 16 x 16 pixels only; leave --size out" in noise
+    assert status == 2 and "n.onnx takes pictures of 16 x 16 pixels only; leave size out" in noise
 
 
 def test_a_fixed_input_decides_its_size(tmp_path):

@@ -206,8 +206,9 @@ def test_rows_are_spread_over_all_resolutions():
         assert {resolutions[i] for i in chosen} == set(resolutions)
         assert len(chosen) <= max(n, len(set(resolutions)))
         assert len(chosen) >= min(n, len(resolutions))
-    with pytest.raises(InputError, match="rows is 0"):
-        spread([1], 0)
+    for wrong in ({"rows": 0}, {"units": -1}):
+        with pytest.raises(InputError, match=r"(rows is 0|units is -1); it is a count"):
+            layer_maps().show(**wrong)
 
 
 def test_the_units_that_vary_most_come_first():
@@ -273,4 +274,4 @@ def test_names_by_hand():
 def test_the_command_refuses_in_one_line(tmp_path, capsys):
     assert main(["layers", "--model", str(export("vit")), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.startswith("cam-numpy: the layers of vit.onnx cannot be listed: behind ")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()

@@ -81,4 +81,4 @@ def test_a_failed_fetch_is_one_line(cache, capsys, monkeypatch):
     monkeypatch.setattr(download, "fetch_url", fetch)
     assert main(["fetch", "googlenet"]) == 2 and capsys.readouterr().err == "cam-numpy: offline; try again\n"
     assert main(["fetch", "alexnet"]) == 2
-    assert 'model "alexnet" is not one of the 10 in the catalogue' in capsys.readouterr().err
+    assert 'no network is called "alexnet"; did you mean googlenet?' in capsys.readouterr().err

@@ -232,7 +232,7 @@ def test_scores_without_a_batch_axis(tmp_path):
 
 
 BAD_MODELS = {
-    "missing": (lambda p: None, "there is no such model; check the name"),
+    "missing": (lambda p: None, "there is no such file, and no network of that name; give one of"),
     "folder": (lambda p: p.mkdir(), "is a folder; give an .onnx file"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "web page": (lambda p: p.write_text("<html>404", encoding="utf-8"), "is a web page"),

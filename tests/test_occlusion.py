@@ -93,7 +93,7 @@ def test_covering_all_but_what_counts_is_covering_a_cell(exact):
     (-1, None, "class -1 does not exist"),
     (2.0, None, "class 2.0 is neither an index nor a name; give an integer or a string"),
     ("cow", None, 'class "cow" is not one of the network\'s 7 classes'),
-    (0, 0, "patch is 0; it is a number of pixels; give a positive integer"), (0, -3, "patch is -3; "),
+    (0, 0, "patch is 0; it is a count; give a positive integer"), (0, -3, "patch is -3; "),
     (0, 2.5, "patch is 2.5; "),
 ])
 def test_what_cannot_be_covered_is_refused_in_one_line(network, c, patch, message):
@@ -147,8 +147,8 @@ def test_the_examples_show_the_map_that_was_measured(network, tmp_path, monkeypa
 @pytest.mark.parametrize("wrong, message", [
     ({"c": 2.0}, "class 2.0 is neither an index nor a name; give an integer or a string"),
     ({"c": 10**5000}, "class a number of thousands of digits is neither an index nor a name; give"),
-    ({"c": 1, "patch": 2.5}, "patch is 2.5; it is a number of pixels; give a positive integer"),
-    ({"c": 1, "patch": True}, "patch is True; it is a number of pixels; give a positive integer"),
+    ({"c": 1, "patch": 2.5}, "patch is 2.5; it is a count; give a positive integer"),
+    ({"c": 1, "patch": True}, "patch is True; it is a count; give a positive integer"),
 ], ids=range(4))
 def test_what_is_no_class_and_no_patch_is_refused_in_three_clauses(small, wrong, message):
     with pytest.raises(InputError, match=message):

@@ -96,6 +96,7 @@ def test_classes_that_a_page_cannot_show_are_refused(classes, message, tmp_path)
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
+        (tmp_path / "no folder").write_text("", encoding="utf-8")
         made_up().page(tmp_path / "no folder" / "e.html")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from ..errors import InputError
 from ..names import plain
@@ -82,7 +81,7 @@ def _explain(options):
         if len(photos) > 1:
             tell(f"[{i}/{len(photos)}] {plain(photo)}")
         try:
-            _explain_one(Path(photo), network, named, minus, targets, options)
+            _explain_one(photo, network, named, minus, targets, options)
         except REFUSED as error:
             status = complain(error)
     return status
@@ -111,7 +110,7 @@ def _explain_one(photo, network, named, minus, targets, options):
         files.append(_write_arrays(explanation, path("cam.npz")))
     names = [str(file) for file in files]
     if options.json:
-        say(json.dumps(as_dict(explanation, chosen, str(photo), names, boxes, options.true_box, minus)))
+        say(json.dumps(as_dict(explanation, chosen, photo, names, boxes, options.true_box, minus)))
         return
     if not options.plain and len(chosen) > MOST_PANELS:
         names[0] += f" (the first {MOST_PANELS} of these classes)"
@@ -135,8 +134,8 @@ def _write_figure(explanation, chosen, minus, boxes, path, options):
     from ..output import whole_file
     from ..show.figure import draw, save
 
+    figure = draw(explanation, chosen, options.colors, boxes, options.true_box, minus, options.scale)
     with whole_file(path) as unfinished:
-        figure = draw(explanation, chosen, options.colors, boxes, options.true_box, minus, options.scale)
         save(figure, unfinished)
     return path
 

@@ -53,12 +53,13 @@ def _layers(options):
     from ..output import whole_file
     from ..show.figure import save
 
-    photo = Path(options.photo or portrait())
-    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{photo.stem}.layers.png")
+    photo = options.photo or portrait()
+    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{Path(photo).stem}.layers.png")
     maps = layer_maps(photo, open_body(options.model, **load_options(options)))
+    figure = maps.show(options.rows, options.units, options.colors)
     with whole_file(path) as unfinished:
-        save(maps.show(options.rows, options.units, options.colors), unfinished)
-    say(json.dumps(_as_dict(maps, str(photo), str(path))) if options.json
+        save(figure, unfinished)
+    say(json.dumps(_as_dict(maps, photo, str(path))) if options.json
         else _as_text(maps, path, len(maps.rows(options.rows))))
     return 0
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
 from pathlib import Path
 
 from ..errors import InputError
+
+FILES = ".csv", ".html", ".json", ".npz", ".onnx", ".png"  # suffixes that no folder has
 
 
 def add_model(parser, labels=True):
@@ -104,16 +107,30 @@ def _integer(text):
 
 
 def writable_folder(name):
-    """The folder of --out, made where it is missing."""
+    """The folder of --out; where it is missing, `output.whole_file` makes it before it writes there."""
     out = Path(name)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        there = next(path for path in (out, *out.parents) if _is_there(path))
+        if not there.is_dir():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     except (OSError, ValueError) as error:  # ValueError: a name that no folder can have
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--out {out} cannot be made ({reason}); give another folder") from None
-    if not os.access(out, os.W_OK | os.X_OK):
+    if there != out and out.suffix.lower() in FILES:
+        raise InputError(f"--out {out} looks like a file, and a folder is meant; give its name without "
+                         f"{out.suffix}")
+    if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"--out {out} may not be written to; give another folder")
     return out
+
+
+def _is_there(path):
+    """Whether there is a file or folder; an OSError or ValueError where there cannot be one."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def classes_of(network, wanted):

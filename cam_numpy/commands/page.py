@@ -42,12 +42,13 @@ def _page(options):
     from ..explanation import explain
     from ..image.photo import portrait
     from ..network.network import load
+    from ..show.text import heading
 
-    photo = Path(options.photo or portrait())
-    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{photo.stem}.cam.html")
+    photo = options.photo or portrait()
+    path = Targets(options.out, [photo, options.model, options.labels]).path(f"{Path(photo).stem}.cam.html")
     network = load(options.model, **load_options(options))
     explain(photo, network).page(path, *classes_of(network, options.classes or []))
-    say(f"wrote    {plain(path)}")
+    say("\n".join([*(heading("assumed", text) for text in network.assumed), f"wrote    {plain(path)}"]))
     if options.open and not webbrowser.open(path.resolve().as_uri()):
         tell("cam-numpy: no browser could be started; open the page yourself")
     return 0

@@ -15,7 +15,7 @@ class Targets:
     Parameters
     ----------
     folder : path
-        That of --out; it is made where it is missing.
+        That of --out; where it is missing, `output.whole_file` makes it.
     inputs : sequence of path or None
         All files that the command reads.
 

@@ -62,6 +62,7 @@ def _write(found, path):
     from ..output import whole_file
     from ..show.figure import save
 
+    figure = found.show()
     with whole_file(path) as unfinished:
-        save(found.show(), unfinished)
+        save(figure, unfinished)
     return path

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from ..errors import CamNotApplicable, InputError
+from ..errors import CamNotApplicable, InputError, refused
 from ..explanation import occlusion_map
 from ..input import unreadable
 from ..network.classes import ClassFinder
+from ..network.network import Network, load
+from ..paper._checks import positive_integer
 from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_map
-from ..paper.localisation import CURVE, ROW, measure
+from ..paper.localisation import CURVE, ROW, measure, summarise
 from ..parallel import in_order
+from .datasets import open_dataset
 
 METHODS = ("cam", "occlusion")
 HOPELESS = 10  # pictures that show a network not to be what CAM needs, if none before could be measured
 
 
-@dataclass
+@dataclass(repr=False)
 class Evaluation:
     """What was measured, so far.
 
@@ -43,6 +47,12 @@ class Evaluation:
     seconds: float = 0.0
     assumed: list = field(default_factory=list)
 
+    def __repr__(self):
+        """The measures, a line each."""
+        lines = [f"<Evaluation: {len(self.rows)} of {self.total} pictures measured>"]
+        measures = summarise(self.rows) if len(self.rows) > 1 else []  # an interval needs two
+        return "\n".join([*lines, *(f"{one.name:<31}{one.value:>8.1%}" for one in measures)])
+
     @property
     def done(self):
         """How many pictures were looked at."""
@@ -54,16 +64,17 @@ class Evaluation:
         return self.done < self.total
 
 
-def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None,
+def evaluate(dataset, network=None, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None,
              workers=None, progress=None):
     """Measure a network on the pictures of a data set.
 
     Parameters
     ----------
-    dataset : DataSet
-        From `open_dataset`.
-    network : Network
-        Best opened with ``threads=1``: each core works on a picture of its own.
+    dataset : DataSet or path
+        From `open_dataset`, or whatever that takes.
+    network : Network, path or str, optional
+        A network from `load`, best opened with ``threads=1``, as each core works on a picture of
+        its own; or whatever `load` takes.
     method : {"cam", "occlusion"}
         Where the map comes from: Eq. 2, or `occlusion_map`.
     rule, threshold : str, float
@@ -83,11 +94,20 @@ def evaluate(dataset, network, *, method="cam", rule="paper", threshold=THRESHOL
     Raises
     ------
     InputError
-        Not one picture could be measured, or none of the first ten because the network is not
-        what CAM needs.
+        The data set or the network cannot be opened, not one picture could be measured, or none of
+        the first ten because the network is not what CAM needs.
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}; it says where the map comes from; give cam or occlusion")
+    with refused():
+        limit = None if limit is None else positive_integer("limit", limit)
+        workers = None if workers is None else positive_integer("workers", workers)
+    dataset = open_dataset(dataset) if isinstance(dataset, (str, Path)) else dataset
+    if not hasattr(dataset, "labels"):
+        raise InputError(f"dataset is of type {type(dataset).__name__}; give its path, or what open_dataset "
+                         "returns")
+    if not isinstance(network, Network):
+        network = load(network, threads=1)  # each core works on a picture of its own
     total = len(dataset) if limit is None else min(limit, len(dataset))
     chosen = [i * len(dataset) // total for i in range(total)]
     class_of = ClassFinder(network, dataset.labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
 import threading
 import warnings
 from contextlib import contextmanager
@@ -60,6 +61,10 @@ def read_photo(source, name=None, upright=True):
     if isinstance(source, Image.Image):
         with _refusing(name or "the image"):
             return _rgb(source, name or "the image", upright)
+    if isinstance(source, str) and not source.strip():
+        raise InputError("no photo given: its name is empty; give the path of an image file")
+    if isinstance(source, str) and re.match("[a-z]{2,}://", source, re.IGNORECASE):
+        raise InputError(f"{source} is a web address, not a file; download it first, and give the file")
     if isinstance(source, bytes):
         return _decode(io.BytesIO(source), len(source), name or "the photo", upright)
     try:

@@ -69,6 +69,9 @@ class Preprocessing:
         if not (_are_three(self.mean) and _are_three(self.std) and all(self.std)):
             raise InputError(f"mean is {self.mean!r} and std {self.std!r}; "
                              "give three numbers each, none of std zero")
+        if max(map(abs, (*self.mean, *self.std))) > 1:
+            raise InputError(f"mean is {self.mean!r} and std {self.std!r}, more than 1; "
+                             "give them for values from 0 to 1: divide by 255")
 
     def changed(self, attributes):
         """The same with other values for some attributes, given as a dict."""
@@ -238,7 +241,7 @@ def for_input(shape, metadata, chosen, name, hint=None):
         raise InputError(f"{name} takes {shape[0]} pictures of {fixed[0]} x {fixed[1]} pixels at once; "
                          f"give a network that takes at most {Preprocessing.PIXELS:,} pixels")
     if None not in fixed and changes.get("size", fixed[0]) not in fixed:
-        raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels only; leave --size out")
+        raise InputError(f"{name} takes pictures of {fixed[0]} x {fixed[1]} pixels only; leave size out")
     if None not in fixed and found.resize != "fit":
         found = replace(found, size=fixed if fixed[0] != fixed[1] else fixed[0])
     return replace(found, channels_first=first, channels=channels), assumed

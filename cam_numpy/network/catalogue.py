@@ -22,6 +22,8 @@ MIRRORS = (
     "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/validated/vision/classification/{path}",
 )
 
+SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
+
 
 @dataclass(frozen=True)
 class File:
@@ -137,20 +139,32 @@ def find_model(name):
     Raises
     ------
     InputError
-        There is none; the message names those that come near.
+        There is none, or it comes with cam_numpy; the message names those that come near.
 
     Examples
     --------
     >>> find_model("SqueezeNet1.1").bytes
     4956208
     """
-    wanted = name.strip().casefold().removesuffix(".onnx")
+    wanted = bare(name)
     for model in MODELS.values():
-        if wanted in (model.name, model.file.removesuffix(".onnx")):
+        if wanted in (model.name, bare(model.file)):
             return model
-    near = difflib.get_close_matches(wanted, MODELS, n=3)
-    raise InputError(f'model "{name}" is not one of the {len(MODELS)} in the catalogue; '
-                     + (f"did you mean {' or '.join(near)}?" if near else f"give one of {', '.join(MODELS)}"))
+    if wanted in SHIPPED:
+        raise InputError(f"{wanted} comes with cam_numpy; there is nothing to fetch")
+    raise InputError(f'no network is called "{name}"; {suggestion(name)}')
+
+
+def bare(name):
+    """A network's name as it is looked up: in lower case, without the suffix of its file."""
+    return name.strip().casefold().removesuffix(".onnx")
+
+
+def suggestion(name):
+    """What to give instead of a name that no network has: those that come near, or else all."""
+    known = [*SHIPPED, *MODELS]
+    near = difflib.get_close_matches(bare(name), known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"give one of {', '.join(known)}"
 
 
 def cache_folder():

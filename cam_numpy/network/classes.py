@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..input import read_file
 from ..paper._checks import shown
 
+ADVICE = "a text file with one name per line"
 MOST_BYTES = 10_000_000  # of a file of labels: ImageNet's has 31,675
 
 
@@ -51,7 +53,7 @@ def find_class(classes, wanted, words=True):
     0
     """
     if not isinstance(wanted, str):
-        if np.asarray(wanted).dtype.kind not in "iu" or np.ndim(wanted):
+        if isinstance(wanted, (list, tuple)) or np.ndim(wanted) or np.asarray(wanted).dtype.kind not in "iu":
             raise InputError(f"class {shown(wanted)} is neither an index nor a name; "
                              "give an integer or a string")
         return _in_range(int(wanted), len(classes))
@@ -73,7 +75,8 @@ def find_class(classes, wanted, words=True):
     near = {owner[name]: None for name in difflib.get_close_matches(text, owner, n=3, cutoff=0.6)}
     hint = " or ".join(f'"{short_name(classes[c])}"' for c in near)
     raise InputError(f'class "{wanted}" is not one of the network\'s {len(classes)} classes; '
-                     + (f"did you mean {hint}?" if hint else "give one of its names, or an index"))
+                     + (f"did you mean {hint}?" if hint else "give one of its names, or an index")
+                     + " (`cam-numpy inspect MODEL --classes` and network.classes list them)" * words)
 
 
 def _synonyms(name):
@@ -135,14 +138,14 @@ class ClassFinder:
         return self.known[label]
 
 
-def read_labels(path):
-    """The names of the classes from a text file.
+def read_labels(source):
+    """The names of the classes, from a text file or a list.
 
     Parameters
     ----------
-    path : path
-        UTF-8, one class per line, in the order of the scores; a WordNet id may come first:
-        "n01440764 tench, Tinca tinca".
+    source : path, or list of str
+        Of a file in UTF-8, one class per line; or the lines themselves. In the order of the scores;
+        a WordNet id may come first: "n01440764 tench, Tinca tinca".
 
     Returns
     -------
@@ -156,16 +159,27 @@ def read_labels(path):
     InputError
         The file cannot be read, is not text, or has no names, or a line without one.
     """
-    advice = "a text file with one name per line"
-    try:
-        text = read_file(path, MOST_BYTES, advice).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not valid UTF-8 text; give {advice}") from None
-    lines = [line.strip() for line in re.split("\r\n|\r|\n", text.rstrip())]
+    path, lines = (source, _lines(source)) if isinstance(source, (str, Path)) else ("labels", _names(source))
     if lines == [""]:
-        raise InputError(f"{path} names no class; give {advice}")
+        raise InputError(f"{path} names no class; give {ADVICE}")
     if "" in lines:  # left out, it would give all later classes the wrong name
-        raise InputError(f"{path}, line {lines.index('') + 1} is blank; give {advice}")
-    found = [re.fullmatch(r"(?:(n[0-9]{8})(?:\s+|$))?(.*)", line).groups() for line in lines]
+        raise InputError(f"{path}, line {lines.index('') + 1} is blank; give {ADVICE}")
+    found = [re.fullmatch(r"(?:(n[0-9]{8})(?:\s+|$))?(.*)", line, re.DOTALL).groups() for line in lines]
     wnids = [wnid for wnid, _ in found]
     return [name or wnid for wnid, name in found], wnids if all(wnids) else None
+
+
+def _names(source):
+    """The lines of a list of names."""
+    if not isinstance(source, (list, tuple)) or not all(isinstance(name, str) for name in source):
+        raise InputError(f"labels is {shown(source)}; give a list of names, or {ADVICE}")
+    return [name.strip() for name in source] or [""]
+
+
+def _lines(path):
+    """The lines of a text file."""
+    try:
+        text = read_file(path, MOST_BYTES, ADVICE).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not valid UTF-8 text; give {ADVICE}") from None
+    return [line.strip() for line in re.split("\r\n|\r|\n", text.rstrip())]

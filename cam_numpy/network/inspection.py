@@ -37,6 +37,8 @@ class Inspection:
         K and C.
     input : dict or None
         name, size (width, height), preprocessing.
+    assumed : list of str
+        Assumptions made where neither the network's file nor the caller gave a value.
     """
 
     verdict: str
@@ -48,6 +50,7 @@ class Inspection:
     units: int | None = None
     classes: int | None = None
     input: dict | None = None
+    assumed: list[str] = field(default_factory=list)
     drawing: str = field(default="", repr=False)
 
     def __str__(self):
@@ -112,6 +115,7 @@ def inspect(model=None, **options):
         classes=len(S),
         input={"name": network.input_name, "size": list(shown),
                "preprocessing": network.preprocessing.describe()},
+        assumed=list(network.assumed),
         drawing=_drawing(network, f, S, shown, reason),
     )
 
@@ -173,7 +177,7 @@ def _try(network):
 def _by_graph(model, output, missing):
     """The verdict on a network whose weights are not there, as far as its graph tells."""
     path, _, _ = resolve(model)
-    graph = read_graph(model_bytes(path), path.name)
+    graph = read_graph(model_bytes(path), path)
     heads = [head for scores in find_scores(graph, path.name, output) if (head := read_head(graph, scores))]
     if len(heads) != 1:
         raise missing

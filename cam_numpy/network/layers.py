@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import Assumed, CamNotApplicable, InputError
 from .geometry import POINTWISE, Lost, Place, trace
-from .network import Network, load, resolve
+from .network import load, resolve
 from .onnx_reader import read_graph
 from .onnx_writer import slim
 from .session import model_bytes, open_session, run_session, stamp_of, unchanged, understand_input
@@ -90,7 +90,7 @@ class Body:
         self.name = path.name
         self._file = path.resolve()
         data, self._stamp = model_bytes(path), stamp_of(self._file)
-        self._graph = read_graph(data, self.name)
+        self._graph = read_graph(data, path)
         self.f, self._units_first = end, units_first
         self._nodes = _before(self._graph, [end] if end else self._graph.outputs)
         self._found = found = activated(self._graph, self._nodes)
@@ -206,7 +206,7 @@ def open_body(network=None, **options):
     if isinstance(network, Body):
         return network
     try:
-        return (network if isinstance(network, Network) else load(network, **options)).body
+        return load(network, **options).body
     except CamNotApplicable:
         path, preprocessing, _ = resolve(network, options.get("preprocessing"))
         body = Body(path, preprocessing)

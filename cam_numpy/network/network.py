@@ -15,10 +15,11 @@ from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
 from ..image.preprocessing import View, preset
 from ..names import plain
+from ..paper._checks import shown
 from ..paper.forms import NIN, SQUEEZENET
 from . import hints
 from .ask import explain
-from .catalogue import LABELS, checked_path, find_model, is_fetched, model_in
+from .catalogue import LABELS, SHIPPED, bare, checked_path, find_model, is_fetched, model_in, suggestion
 from .classes import find_class, name_that_is_an_index, read_labels
 from .fold import fold
 from .head import POOLING, between, bits, find_scores, read_head
@@ -37,20 +38,18 @@ from .session import (
     understand_input,
 )
 
-SHIPPED = ("tiny-imagenet-gap", "tiny-imagenet-gmp")  # with average pooling, and with max pooling to compare
-
 
 def load(model=None, *, output=None, preprocessing=None, labels=None, threads=None):
     """Open a network.
 
     Parameters
     ----------
-    model : path or str, optional
+    model : path, str or Network, optional
         An ONNX file; or the name of a network that comes with cam_numpy,
         "tiny-imagenet-gap" (the default) or "tiny-imagenet-gmp", which pools with the
         maximum; or the name of a public network that was fetched, such as "squeezenet1.1"
         (`cam_numpy.fetch`). A public network brings its own preprocessing and class names,
-        by name or as a file.
+        by name or as a file. A Network that is open already is returned as it is.
     output : str, optional
         Which output holds the scores, where the network has several.
     preprocessing : Preprocessing, str or dict, optional
@@ -58,9 +57,9 @@ def load(model=None, *, output=None, preprocessing=None, labels=None, threads=No
         "minus-one-one" or "efficientnet-lite"; or a dict that changes some attributes of
         `cam_numpy.image.preprocessing.Preprocessing`, such as ``{"size": 128}``. By default
         what the file itself says, else "imagenet".
-    labels : path, optional
-        A text file with the name of one class per line. By default the names in the file
-        itself, else "class 0", "class 1" ...
+    labels : path, or list of str, optional
+        A text file with the name of one class per line, or a list of the names. By default the
+        names in the file itself, else "class 0", "class 1" ...
     threads : int, optional
         How many threads work at one photo; 1 where photos are many and each thread shows the
         network a photo of its own. By default up to 4, and never more than there are cores.
@@ -88,6 +87,10 @@ def load(model=None, *, output=None, preprocessing=None, labels=None, threads=No
     >>> network.w.shape, network.b.shape, network.classes[:2]
     ((200, 256), (200,), ['Egyptian cat', 'reel'])
     """
+    if isinstance(model, Network):
+        if (output, preprocessing, labels, threads) != (None,) * 4:
+            raise InputError(f"{model.name} is open already, and its options are fixed; give its file")
+        return model
     path, preprocessing, labels = resolve(model, preprocessing, labels)
     network = Network(path, output, preprocessing, labels, threads)
     for text in network.assumed:
@@ -108,12 +111,21 @@ def resolve(model, preprocessing=None, labels=None):
 
 def _find(model):
     """The path of a network, and its entry in the catalogue where it is one of those."""
-    if model is None or (model in SHIPPED and not os.path.exists(model)):
-        return shipped(model or SHIPPED[0]), None
+    if model is None:
+        return shipped(), None
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(f"the model is of type {type(model).__name__}; give the path of an .onnx file, "
+                         "a name, or a Network from load")
     path = Path(model)
-    if os.path.exists(path) or path.suffix == ".onnx":
+    if os.path.exists(path):
         return path, model_in(path)
-    public = find_model(str(model))
+    if bare(str(model)) in SHIPPED:
+        return shipped(bare(str(model))), None
+    try:
+        public = find_model(str(model))
+    except InputError:
+        raise InputError(f"{model}: there is no such file, and no network of that name; "
+                         + suggestion(str(model))) from None
     if not is_fetched(public):
         raise InputError(f"{public.name} is not on this machine yet; fetch it first: "
                          f'cam-numpy fetch {public.name}, or cam_numpy.fetch("{public.name}")')
@@ -189,7 +201,7 @@ class Network:
         data = model_bytes(self.path)
         self._file = self.path.resolve()  # a link leads to it; onnxruntime maps the weights in it
         self._stamp = stamp_of(self._file)
-        graph = read_graph(data, self.name)
+        graph = read_graph(data, self.path)
         self._source = (data, graph, self.path)
         _check_files(graph, self.path)
         self.metadata = graph.metadata
@@ -478,6 +490,10 @@ class Network:
         InputError
             The network does not take an input of this size.
         """
+        if not isinstance(x, np.ndarray) or x.ndim != 3 or x.dtype.kind not in "fiu":
+            given = f"of shape {x.shape}" if isinstance(x, np.ndarray) else shown(x)
+            raise InputError(f"x is {given}; run takes an input (3, h, w) that is preprocessed already; "
+                             "give a photo to see instead")
         f, S = self._fetch(x)
         C, K = self.w.shape
         if f.shape[0] != K or S.size != (1 if self.binary else C):
@@ -534,7 +550,7 @@ def _two_classes(w, b):
 
 def _several(heads, name):
     found = ", ".join(head.output for head in heads)
-    return InputError(f"{name} has several outputs that are classifiers ({found}); choose one with --output")
+    return InputError(f"{name} has several outputs that are classifiers ({found}); choose one (output)")
 
 
 def _check_files(graph, path):

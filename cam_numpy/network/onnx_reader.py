@@ -127,6 +127,8 @@ def read_graph(data, name="the model"):
     try:
         return _model(memoryview(data))
     except (ValueError, IndexError, struct.error, RecursionError) as error:
+        if not str(name).lower().endswith(".onnx"):
+            raise InputError(f"{name} is not an ONNX file; give an .onnx file") from None
         raise InputError(f"{name} is not a whole ONNX model ({error}); get the file again") from None
 
 

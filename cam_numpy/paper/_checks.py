@@ -98,7 +98,7 @@ def positive_integer(name, value):
     """`value` as a positive int, or a ValueError."""
     a = unmasked(name, value)
     if a.shape != () or a.dtype.kind not in "iu" or a <= 0:
-        raise ValueError(f"{name} is {shown(value)}; it is a number of pixels; give a positive integer")
+        raise ValueError(f"{name} is {shown(value)}; it is a count; give a positive integer")
     return int(a)
 
 

@@ -211,7 +211,7 @@ def iou(a, b):
     >>> iou((0, 0, 1, 1), (1, 1, 2, 2))  # one pixel of seven
     0.14285714285714285
     """
-    a, b = _boxes("a", a), _boxes("b", b)
+    a, b = checked_boxes("box a", a), checked_boxes("box b", b)
     # what two boxes share begins where the later one begins, and ends where the first one ends
     shared = _pixels(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
     # what two boxes cover together: what they share is counted once
@@ -220,17 +220,17 @@ def iou(a, b):
     return float(overlap) if overlap.ndim == 0 else overlap
 
 
-def _boxes(name, boxes):
+def checked_boxes(name, boxes):
     """Boxes (..., 4) in float64, in which no product overflows, or a ValueError."""
-    boxes = unmasked(f"box {name}", boxes)
+    boxes = unmasked(name, boxes)
     if boxes.dtype.kind not in "fiu" or boxes.shape[-1:] != (4,):
-        raise ValueError(f"box {name} is {shown(boxes.tolist())}; a box is (x0, y0, x1, y1), "
+        raise ValueError(f"{name} is {shown(boxes.tolist())}; a box is (x0, y0, x1, y1), "
                          "both ends included; give four numbers")
     boxes = boxes.astype(np.float64)
     good = np.isfinite(boxes).all(axis=-1) & (boxes[..., :2] <= boxes[..., 2:]).all(axis=-1)
     if not good.all():
         wrong = boxes.reshape(-1, 4)[good.argmin()]
-        raise ValueError(f"box {name} is ({', '.join(f'{side:g}' for side in wrong)}); "
+        raise ValueError(f"{name} is ({', '.join(f'{side:g}' for side in wrong)}); "
                          "a box is (x0, y0, x1, y1), both ends included; "
                          "give finite numbers, x0 <= x1 and y0 <= y1")
     return boxes

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..errors import InputError
+
 # Each colour map as a few colours, evenly spaced, linear in between. "inferno" is
 # perceptually even (S. van der Walt and N. Smith for matplotlib, 2015, CC0): 17 of
 # its values. "jet" is the paper's. "diverging" has zero in its middle (C. Brewer's
@@ -40,7 +42,15 @@ def palette(colors):
     -------
     table : (256, 3) uint8 array
         R, G, B, from the low end of the scale to the high one.
+
+    Raises
+    ------
+    InputError
+        There is no such colour map.
     """
+    if not isinstance(colors, str) or colors not in COLORS:
+        raise InputError(f"colors is {colors!r}, which is not a colour map here; give one of "
+                         + ", ".join(COLORS))
     stops = np.array([list(bytes.fromhex(stop)) for stop in COLORS[colors]], float)
     position = np.linspace(0, len(stops) - 1, 256)
     channels = [np.interp(position, np.arange(len(stops)), channel) for channel in stops.T]

@@ -83,6 +83,13 @@ def _wrapped(head, vocabulary):
     return "\n".join([*lines[:2][:-1], cut(" ".join(lines[min(1, len(lines) - 1):]), 46)])
 
 
+def one_line(found):
+    """The units of a class in one line: its best ones by their index."""
+    best = ", ".join(str(unit.k) for unit in found.units[:5]) + ", ..." * (len(found.units) > 5)
+    return (f"<ClassUnits of {cut(short(found.name), 30)} by {cut(found.model, 30)}: {len(found.units)} of "
+            f"{found.K}, ranked by {_ranked(found)}: k = {best}>")
+
+
 def as_text(found):
     """The units of a class for an 80-column terminal."""
     lines = [f"class    {found.c}, {cut(short(found.name), 60)}",
