@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # for editors; at run time `__getattr__` finds them
         global_sum_pool,
         softmax,
     )
+    from .paper.probe import fit_classifier
     from .paper.upsample import upsample
     from .units import class_units
 
@@ -98,6 +99,7 @@ _PLACES = {
     "paper.boxes": ["bounding_box", "iou"],
     "paper.cam": ["check_scores", "class_activation_map", "class_activation_maps", "class_scores",
                   "global_average_pool", "global_max_pool", "global_sum_pool", "softmax"],
+    "paper.probe": ["fit_classifier"],
     "paper.upsample": ["upsample"],
     "units": ["class_units"],
 }

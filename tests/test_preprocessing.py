@@ -155,3 +155,13 @@ def test_a_models_file_keeps_every_preprocessing(preprocessing):
     metadata = preprocessing.as_metadata()
     assert all(isinstance(text, str) for text in metadata.values())
     assert for_input(shape, metadata, None, "n.onnx") == (preprocessing, [])
+
+
+@pytest.mark.parametrize("change", [
+    {"size": "[1, 2, 3]"}, {"size": "[]"}, {"size": "[8]"}, {"size": "wide"}, {"size": "0"}, {"margin": "0"},
+    {"margin": "NaN"}, {"mean": "[0, 0]"}, {"resize": "fit", "size": "[8, 8]"}, {"stride": "1e99"},
+])
+def test_a_models_file_that_describes_it_badly_is_refused_in_one_line(change):
+    with pytest.raises(InputError, match="n.onnx describes its preprocessing badly") as refused:
+        for_input([None, 3, None, None], {**CROP.as_metadata(), **change}, None, "n.onnx")
+    assert "\n" not in str(refused.value)

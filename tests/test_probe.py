@@ -46,12 +46,11 @@ def at_random():
 
 def test_loss_and_gradient_are_the_loops(at_random):
     X, labels, Y, W = at_random
-    loss, gradient, P = loss_and_gradient(X, Y, W, 0.3)
+    loss, gradient = loss_and_gradient(X, Y, W, 0.3)
     given = X[:, :-1].tolist(), labels.tolist(), W[:, :-1].tolist(), W[:, -1].tolist(), 0.3
     of_v, of_a = loops.regression_gradient(*given)
     assert loss == pytest.approx(loops.regression_loss(*given), rel=1e-12)
     np.testing.assert_allclose(gradient, np.column_stack([of_v, of_a]), **CLOSE)
-    np.testing.assert_allclose(P, softmax(class_scores(X[:, :-1], W[:, :-1], W[:, -1])), **CLOSE)
 
 
 def test_the_gradient_is_the_slope_of_the_loss(at_random):
@@ -67,8 +66,8 @@ def test_the_gradient_is_the_slope_of_the_loss(at_random):
 
 def test_scores_far_from_zero_do_not_overflow(at_random):
     X, _, Y, W = at_random
-    loss, gradient, P = loss_and_gradient(X, Y, 1e5 * W, 0.3)
-    assert np.isfinite(loss) and np.isfinite(gradient).all() and np.isfinite(P).all()
+    loss, gradient = loss_and_gradient(X, Y, 1e5 * W, 0.3)
+    assert np.isfinite(loss) and np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("l2", [0.01, 1, 100])
@@ -80,7 +79,7 @@ def test_at_the_optimum_the_gradient_is_zero(photos, l2):
     v, a = unfolded(found.w, found.b)
     of_v, of_a = loops.regression_gradient(Z.tolist(), labels.tolist(), v.tolist(), a.tolist(), l2)
     assert np.abs(of_v).max() < 1e-7 and np.abs(of_a).max() < 1e-7
-    assert found.converged and found.gradient <= 1e-8 and 0 < found.steps < 30
+    assert found.converged and found.gradient <= 1e-8 and 0 < found.steps < 100
     assert found.w.shape == (C, F.shape[1]) and found.b.shape == (C,)
 
 
@@ -198,6 +197,7 @@ def test_it_says_so_where_it_did_not_converge(photos, monkeypatch):
     (np.full((2, 2), np.nan), [0, 1], "auto", "F has 4 NaN"),
     (np.ones((3, 2)), [0, 0, 0], "auto", "the classes have 3 photos; a classifier needs two classes"),
     (np.ones((3, 2)), [0, 0, 2], "auto", "the classes have 2, 0, 1 photos; .* number the classes from 0"),
+    (np.ones((2, 2)), [0, 10**12], "auto", "labels has 2 entries and goes up to 10+; .*; number the classes"),
     (np.ones((2, 2)), [0, -1], "auto", "it holds the class of each photo; give one integer from 0"),
     (np.ones((2, 2)), [0.0, 1.0], "auto", "labels is an array of float64 of shape .2,."),
     (np.ones((2, 2)), [0, 1], 0, 'l2 is 0; .*; give 1e-06 to 1e.06, or "auto"'),
@@ -219,3 +219,13 @@ def test_scikit_learn_finds_the_same_optimum(photos, l2):
     np.testing.assert_allclose(v, theirs.coef_, rtol=1e-3, atol=1e-4)
     theirs = theirs.intercept_ - theirs.intercept_.mean()
     np.testing.assert_allclose(a - a.mean(), theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_of_two_classes_scikit_learn_has_one_row(photos):
+    """v_1 - v_0: its square is twice that of both rows together, so that its C is twice as large."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    F, labels = photos[0], photos[1] % 2
+    Z, unfolded = standardised(F)
+    theirs = linear_model.LogisticRegression(C=2 / (n * 0.1), tol=1e-10, max_iter=10_000).fit(Z, labels)
+    v, _ = unfolded(*fit_classifier(F, labels, 0.1)[:2])
+    np.testing.assert_allclose(v[1:] - v[:1], theirs.coef_, rtol=1e-3, atol=1e-4)

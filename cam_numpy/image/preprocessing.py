@@ -57,12 +57,17 @@ class Preprocessing:
     PIXELS = 4096 * 4096  # of all pictures of a batch together
 
     def __post_init__(self):
-        sides = self.size if isinstance(self.size, (tuple, list)) else (self.size,)
+        several = isinstance(self.size, (tuple, list))
+        sides = self.size if several else (self.size,)
         if self.resize not in RESIZES:
             raise InputError(f"resize is {self.resize!r}; give one of {', '.join(RESIZES)}")
-        if len(sides) > 2 or not all(_is_side(side, self.LARGEST) for side in (*sides, self.stride)):
+        valid = all(_is_side(side, self.LARGEST) for side in (*sides, self.stride))
+        if not valid or len(sides) != 1 + several:
             raise InputError(f"the input's size is {self.size!r} pixels, its stride {self.stride!r}; "
                              f"give integers from 1 to {self.LARGEST}")
+        if several and self.resize == "fit":
+            raise InputError(f"size is {self.size!r} and resize 'fit'; give one number, the short side, "
+                             'or choose "crop" or "squash"')
         if not (_is_number(self.margin) and self.margin >= 1):
             raise InputError(f"margin is {self.margin!r}; it is how many times over the photo covers "
                              "the input; give 1 or more")

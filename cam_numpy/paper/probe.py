@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike
 from ._checks import array
 
 FOLDS = 5  # of the cross-validation; every class needs as many photos
-CANDIDATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # for l2, from strong to weak
+CANDIDATES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # for l2, from strong to weak
 DEFAULT = 0.1  # l2 where photos are too few to choose it
 LEAST, MOST = 1e-6, 1e6  # l2 that can be given
 TOLERANCE = 1e-8  # of the gradient's length: then the loss is as small as it gets
 ROUGH = 1e-3  # enough to compare candidates
-MOST_STEPS = 100
+MOST_STEPS = 10_000
+REMEMBERED = 10  # steps
 
 
 class Classifier(NamedTuple):
@@ -39,7 +40,7 @@ class Classifier(NamedTuple):
     gradient : float
         The length of the loss's gradient, in standardised units: 0 at the optimum.
     steps : int
-        Of Newton's method.
+        How many steps it took.
     """
 
     w: np.ndarray
@@ -86,7 +87,8 @@ def fit_classifier(F: ArrayLike, labels: ArrayLike, l2: float | str = "auto") ->
 
     where c(i) is the class of photo i. Standardised, the penalty treats all units alike, whatever
     their size. J has a single optimum. A unit that is constant over the photos gets the weight 0.
-    scikit-learn's ``LogisticRegression(C=1 / (n * l2))`` on standardised F has the same optimum.
+    scikit-learn's ``LogisticRegression(C=1 / (n * l2))`` on standardised F has the same optimum; with
+    two classes it has one row for both, v_1 - v_0, and its C is 2 / (n * l2).
 
     Examples
     --------
@@ -119,6 +121,9 @@ def _one_hot(labels):
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.size == 0 or labels.min() < 0:
         raise ValueError(f"labels is an array of {labels.dtype} of shape {labels.shape}; it holds the class "
                          "of each photo; give one integer from 0 on for each")
+    if labels.max() >= len(labels):
+        raise ValueError(f"labels has {len(labels)} entries and goes up to {labels.max()}; a classifier "
+                         "needs a photo of each class; number the classes from 0, without a gap")
     count = np.bincount(labels)
     if len(count) < 2 or not count.all():
         raise ValueError(f"the classes have {', '.join(map(str, count[:20]))} photos; a classifier needs two "
@@ -129,28 +134,21 @@ def _one_hot(labels):
 class _Coordinates:
     """From F to the coordinates X in which the search takes place, and from its W back to w and b.
 
-    They are the standardised units and a column of ones, for the bias. n photos differ in n - 1
-    directions at most: where there are more units than photos, the units are replaced by n
-    orthogonal directions that contain all photos.
+    They are the standardised units and a column of ones, for the bias.
     """
 
     def __init__(self, F):
         self.mean, self.std = F.mean(axis=0), F.std(axis=0)
         # what only rounding moves is constant: then z_k = 0, and the weight stays 0
         self.std[self.std <= 1e-6 * np.abs(F).max(axis=0)] = np.inf
-        n, K = F.shape
-        self.axes = np.linalg.qr(((F - self.mean) / self.std).T)[0] if n < K else None  # (K, n)
 
     def __call__(self, F):
-        """X (n, r + 1)."""
-        Z = (F - self.mean) / self.std
-        Z = Z if self.axes is None else Z @ self.axes
-        return np.column_stack([Z, np.ones(len(F))])
+        """X (n, K + 1)."""
+        return np.column_stack([(F - self.mean) / self.std, np.ones(len(F))])
 
     def fold(self, W):
-        """w (C, K) and b (C,) of W (C, r + 1)."""
+        """w (C, K) and b (C,) of W (C, K + 1)."""
         v, a = W[:, :-1], W[:, -1]
-        v = v if self.axes is None else v @ self.axes.T
         # S_c = sum_k v_ck (F_k - mean F_k) / std F_k + a_c = sum_k w_k^c F_k + b_c
         # the standardisation folds into w and b, and Eq. 2 stays what it is
         w = v / self.std
@@ -160,79 +158,72 @@ class _Coordinates:
 
 def loss_and_gradient(
     X: np.ndarray, Y: np.ndarray, W: np.ndarray, l2: float,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """J, its gradient, and the probabilities.
+) -> tuple[float, np.ndarray]:
+    """J and its gradient.
 
     Parameters
     ----------
-    X : (n, r + 1) array
+    X : (n, K + 1) array
         Photos; the last column is 1.
     Y : (n, C) array
         1 where photo i is of class c, else 0.
-    W : (C, r + 1) array
+    W : (C, K + 1) array
         Weights; the last column is the bias, which is not penalised.
     l2 : float
 
     Returns
     -------
     loss : float
-    gradient : (C, r + 1) array
-    P : (n, C) array
+    gradient : (C, K + 1) array
     """
-    S = X @ W.T  # (n, r + 1), (C, r + 1) -> (n, C)
+    S = X @ W.T  # (n, K + 1), (C, K + 1) -> (n, C)
     # log P_c = S_c - log sum_c exp(S_c); the maximum is subtracted first, so that exp cannot overflow
     S -= S.max(axis=1, keepdims=True)
     log_P = S - np.log(np.exp(S).sum(axis=1, keepdims=True))
     P, penalised = np.exp(log_P), l2 * _without_bias(W)
     loss = -(Y * log_P).sum() / len(X) + (W * penalised).sum() / 2
     # dJ/dS_c = (P_c - Y_c) / n: what the classifier believes, less what is true
-    return loss, (P - Y).T @ X / len(X) + penalised, P
+    return float(loss), (P - Y).T @ X / len(X) + penalised
 
 
 def _without_bias(W):
     """W with zeros in its last column."""
-    return W * np.append(np.ones(W.shape[1] - 1), 0)
+    return W * (np.arange(W.shape[1]) < W.shape[1] - 1)
 
 
 def _minimise(X, Y, l2, W=None, tolerance=TOLERANCE):
-    """The W (C, r + 1) where J is smallest, the length of the gradient there, and the steps taken.
+    """The W (C, K + 1) where J is smallest, the length of the gradient there, and the steps taken.
 
-    Newton's method: the parabola that fits J best at W has its bottom somewhere, and W moves there;
-    or half as far, a quarter ... until J does get smaller. J is convex, so this ends at the optimum,
-    wherever it starts.
+    Gradient descent that learns from its last steps how J is curved (L-BFGS; Nocedal 1980). A step
+    that does not make J smaller is halved. J is convex, so this ends at the optimum, wherever it
+    starts.
     """
-    W = np.zeros((Y.shape[1], X.shape[1])) if W is None else W
-    loss, gradient, P = loss_and_gradient(X, Y, W, l2)
-    steps = 0
+    W = np.zeros((Y.shape[1], X.shape[1]), X.dtype) if W is None else W
+    loss, gradient = loss_and_gradient(X, Y, W, l2)
+    memory, steps = [], 0  # memory: of each step s how the gradient changed, y
     while np.linalg.norm(gradient) > tolerance and steps < MOST_STEPS:
-        D = _to_the_bottom(X, P, gradient, l2)
-        t, slope, rounding = 1.0, (gradient * D).sum(), 1e-13 * (1 + loss)
-        while (there := loss_and_gradient(X, Y, W + t * D, l2))[0] > loss + 1e-4 * t * slope + rounding:
-            t /= 2
-        W, (loss, gradient, P), steps = W + t * D, there, steps + 1
+        s = _direction(gradient, memory)
+        slope, rounding = (gradient * s).sum(), 10 * np.finfo(X.dtype).eps * (1 + loss)
+        while (there := loss_and_gradient(X, Y, W + s, l2))[0] > loss + 1e-4 * slope + rounding:
+            s, slope = s / 2, slope / 2
+        y = there[1] - gradient
+        if (s * y).sum() > 0:
+            memory = [*memory[1 - REMEMBERED:], (s, y)]
+        W, (loss, gradient), steps = W + s, there, steps + 1
     return W, float(np.linalg.norm(gradient)), steps
 
 
-def _to_the_bottom(X, P, gradient, l2):
-    """The way D (C, r + 1) to the parabola's bottom: H D = -gradient, with H the second derivative of J.
-
-    H has C (r + 1) rows and columns, and is never made: conjugate gradients need its products with
-    a direction only. They stop early, the nearer to the optimum the later.
-    """
-    D, residual = np.zeros_like(gradient), -gradient
-    direction, length = residual, np.linalg.norm(gradient)
-    enough = min(0.1, np.sqrt(length)) * length
-    for _ in range(gradient.size):
-        # how P changes along the direction, dP_c = P_c (dS_c - sum_c P_c dS_c), and the gradient with it
-        dS = X @ direction.T  # (n, r + 1), (C, r + 1) -> (n, C)
-        dP = P * (dS - (P * dS).sum(axis=1, keepdims=True))
-        H_direction = dP.T @ X / len(X) + l2 * _without_bias(direction)
-        squared = (residual * residual).sum()
-        t = squared / (direction * H_direction).sum()
-        D, residual = D + t * direction, residual - t * H_direction
-        if np.linalg.norm(residual) <= enough:
-            break
-        direction = residual + (residual * residual).sum() / squared * direction
+def _direction(gradient, memory):
+    """-H^-1 gradient, with H the second derivative of J as far as the steps show it: y = H s."""
+    D, factors = -gradient, []
+    for s, y in reversed(memory):
+        factors.append((s * D).sum() / (s * y).sum())
+        D = D - factors[-1] * y
+    if memory:
+        s, y = memory[-1]
+        D = D * ((s * y).sum() / (y * y).sum())
+    for (s, y), factor in zip(memory, reversed(factors)):
+        D = D + s * (factor - (y * D).sum() / (s * y).sum())
     return D
 
 
@@ -245,10 +236,12 @@ def _choose_l2(F, Y):
     for members in Y.T > 0:  # each class is dealt out to the folds in turn
         fold[members] = np.arange(members.sum()) % FOLDS
     losses = np.zeros(len(CANDIDATES))
+    Y = Y.astype(np.float32)
     for i in range(FOLDS):
         kept, out = fold != i, fold == i
         coordinates = _Coordinates(F[kept])
-        X, X_out, W = coordinates(F[kept]), coordinates(F[out]), None
+        # half the digits are enough to compare, and take half the time
+        X, X_out, W = np.float32(coordinates(F[kept])), np.float32(coordinates(F[out])), None
         for j, l2 in enumerate(CANDIDATES):  # each search starts where the last one ended
             W, _, _ = _minimise(X, Y[kept], l2, W, ROUGH)
             losses[j] += loss_and_gradient(X_out, Y[out], W, l2=0)[0] * out.sum()
