@@ -146,7 +146,7 @@ def test_a_margin_below_one_is_refused():
 @pytest.mark.parametrize("preprocessing", [
     *PRESETS.values(), FIT, CROP, SQUASH,
     Preprocessing((24, 16), "crop", (0.1, 1 / 3, 0.7), (0.2, 0.25, 1e-3), margin=1.1, bgr=True),
-    Preprocessing((16, 24), "squash", tuple(np.float32([0.1, 0.2, 0.3])), (1, 2, 3)),
+    Preprocessing((16, 24), "squash", tuple(np.float32([0.1, 0.2, 0.3])), (1, 0.5, 0.25)),
     Preprocessing(30, "fit", (0, 0, 0), (1, 1, 1), stride=7, channels_first=False),
 ])
 def test_a_models_file_keeps_every_preprocessing(preprocessing):
