@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 
@@ -47,8 +49,10 @@ def unmasked(name, value):
         raise ValueError(f"{name} is a masked array, and the equations know no mask; "
                          "give an array without one, such as its filled(0)")
     try:
-        return np.asarray(value)
-    except ValueError:  # rows of several lengths
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy before 1.24 only warns of rows of several lengths
+            return np.asarray(value)
+    except (ValueError, Warning):
         raise ValueError(f"{name} is {shown(value)}, which has no shape; give rows of one length") from None
 
 
