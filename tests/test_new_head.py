@@ -16,6 +16,7 @@ from tests.test_ask import IN_FILES, saved
 from tests.test_exports import APPLIES, EXPECTED, EXPORTS, picture
 from tests.test_forms import as_inputs_too, w4
 
+OLD = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 22)
 NEW = 3  # classes, as no other network here has
 HEAD = ["GlobalAveragePool", "Flatten", "Gemm"]
 TORCH = {"rtol": 1e-4, "atol": 1e-4}  # float32 in onnxruntime
@@ -207,6 +208,7 @@ def test_names_that_the_body_has_already_are_left_to_it(tmp_path):
     assert [node.output[0] for node in model.graph.node] == ["S", "w", "pooled_", "F", "S_"]
 
 
+@pytest.mark.skipif(OLD, reason="onnxruntime 1.21 ends the process when it opens a file with such an If")
 def test_what_the_branches_of_an_if_read_is_kept(tmp_path):
     def branch(name, factor):
         output = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
