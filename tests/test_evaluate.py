@@ -341,11 +341,13 @@ def test_ctrl_c_keeps_what_was_measured(told, few_csv, network):
         if so_far.done == 4:
             raise KeyboardInterrupt
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     evaluation = evaluate(open_dataset(few_csv), network, workers=2, progress=progress)
     assert evaluation.partial and (evaluation.done, evaluation.total) == (4, 10)
     np.testing.assert_array_equal(evaluation.rows, as_rows(told[:4], "paper", 0.2))
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:  # they end with the picture that each is at
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -211,7 +211,10 @@ def test_grey_tiff_of_12_bits(tmp_path):
 
 
 def test_a_transparent_grey_of_16_bits_is_laid_on_white(tmp_path):
-    Image.fromarray(np.array([[7, 256, 65535]], np.uint16)).save(tmp_path / "p.png", transparency=7)
+    try:
+        Image.fromarray(np.array([[7, 256, 65535]], np.uint16)).save(tmp_path / "p.png", transparency=7)
+    except OSError:
+        pytest.skip("this Pillow cannot write such a file")
     assert np.asarray(read_photo(tmp_path / "p.png"))[0, :, 1].tolist() == [255, 1, 255]
 
 
