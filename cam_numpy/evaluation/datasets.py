@@ -38,7 +38,7 @@ OTHER_SPLITS = ("train", "test")  # not searched for the annotations of val: it 
 XML_BYTES = 1_000_000  # the largest annotation that is parsed; those of ILSVRC have a few thousand bytes
 
 
-def open_dataset(path):
+def open_dataset(path: str | Path) -> DataSet:
     """Open a data set for reading.
 
     Parameters

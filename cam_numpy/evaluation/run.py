@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_map
 from ..paper.localisation import CURVE, ROW, measure, summarise
 from ..parallel import in_order
-from .datasets import open_dataset
+from .datasets import DataSet, open_dataset
 
 METHODS = ("cam", "occlusion")
 HOPELESS = 10  # pictures that show a network not to be what CAM needs, if none before could be measured
@@ -64,8 +65,10 @@ class Evaluation:
         return self.done < self.total
 
 
-def evaluate(dataset, network=None, *, method="cam", rule="paper", threshold=THRESHOLD, limit=None,
-             workers=None, progress=None):
+def evaluate(dataset: DataSet | str | Path, network: Network | str | Path | None = None, *,
+             method: str = "cam", rule: str = "paper", threshold: float = THRESHOLD,
+             limit: int | None = None, workers: int | None = None,
+             progress: Callable[[Evaluation], None] | None = None) -> Evaluation:
     """Measure a network on the pictures of a data set.
 
     Parameters

@@ -14,6 +14,7 @@ import secrets
 import stat
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
@@ -31,7 +32,7 @@ class _Failed(Exception):
     """A mirror did not give the file, for this reason."""
 
 
-def fetch(name, progress=None):
+def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
     """Download a public network, so that `cam_numpy.load` knows it by its name.
 
     The names of ImageNet's classes come with it. What is there already is not fetched again.

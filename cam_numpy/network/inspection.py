@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CamNotApplicable
@@ -13,7 +14,7 @@ from ..names import plain
 from ..paper.cam import sigmoid, softmax
 from .classes import short_name
 from .head import LINEAR, find_scores, read_head
-from .network import MissingWeights, load, resolve
+from .network import MissingWeights, Network, load, resolve
 from .onnx_reader import read_graph
 from .session import model_bytes
 
@@ -65,7 +66,7 @@ class Inspection:
         return record
 
 
-def inspect(model=None, **options):
+def inspect(model: str | Path | Network | None = None, **options) -> Inspection:
     """Read a network's head, and try its identity on one made-up picture.
 
     Parameters

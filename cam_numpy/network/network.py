@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import Assumed, CamNotApplicable, InputError
 from ..image.photo import read_photo
-from ..image.preprocessing import View, preset
+from ..image.preprocessing import Preprocessing, View, preset
 from ..names import plain
 from ..paper._checks import shown
 from ..paper.forms import NIN, SQUEEZENET
@@ -39,7 +39,9 @@ from .session import (
 )
 
 
-def load(model=None, *, output=None, preprocessing=None, labels=None, threads=None):
+def load(model: str | Path | Network | None = None, *, output: str | None = None,
+         preprocessing: Preprocessing | str | dict | None = None,
+         labels: str | Path | list[str] | None = None, threads: int | None = None) -> Network:
     """Open a network.
 
     Parameters
@@ -369,7 +371,7 @@ class Network:
                                 "class: in words, the name is meant")
         return names, wnids, True
 
-    def find_class(self, wanted):
+    def find_class(self, wanted: int | str) -> int:
         """The index of a class, from its index, one of its names, or words that only one class has.
 
         Raises
@@ -430,7 +432,7 @@ class Network:
         """The tensor that takes the picture."""
         return self._input.name
 
-    def check_scores(self, f, S):
+    def check_scores(self, f: np.ndarray, S: np.ndarray) -> float:
         """The largest error of the network's identity, `form.identity`.
 
         Parameters
@@ -473,7 +475,7 @@ class Network:
         x, view = self.preprocessing(read_photo(photo))
         return Seen(*self.run(x), view)
 
-    def run(self, x):
+    def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run the network on an input that is preprocessed already.
 
         Parameters

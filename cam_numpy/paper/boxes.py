@@ -34,6 +34,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import array, fraction, shown, unmasked
 from ._components import component_boxes
@@ -69,7 +70,8 @@ RULES = {
 }
 
 
-def bounding_box(M, threshold=THRESHOLD, connectivity=8, rule="paper"):
+def bounding_box(M: ArrayLike, threshold: float = THRESHOLD, connectivity: int = 8,
+                 rule: str = "paper") -> tuple[int, int, int, int] | None:
     """The box around the largest connected component above a fraction of the map's maximum.
 
     Parameters
@@ -186,7 +188,7 @@ def masks_above(M, thresholds, rule="paper"):
         return M > levels[:, None, None]
 
 
-def iou(a, b):
+def iou(a: ArrayLike, b: ArrayLike) -> float | np.ndarray:
     """Intersection over union of boxes.
 
     Parameters

@@ -7,11 +7,12 @@ rounded or changed in place. The symbols are in the docstring of the package.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import array, class_indices, finite, same_count, scores_agree
 
 
-def global_average_pool(f):
+def global_average_pool(f: ArrayLike) -> np.ndarray:
     """F_k, the mean of each unit over the whole map.
 
     Parameters
@@ -46,7 +47,7 @@ def global_average_pool(f):
     return finite("F", f.mean(axis=(-2, -1), dtype=np.float64).astype(f.dtype))
 
 
-def global_sum_pool(f):
+def global_sum_pool(f: ArrayLike) -> np.ndarray:
     """F_k as the paper writes it: the sum of each unit over the whole map.
 
     Parameters
@@ -79,7 +80,7 @@ def global_sum_pool(f):
     return finite("F", f.sum(axis=(-2, -1), dtype=np.float64).astype(f.dtype))
 
 
-def global_max_pool(f):
+def global_max_pool(f: ArrayLike) -> np.ndarray:
     """F_k by max pooling, the strongest value of each unit: Section 3 compares with it.
 
     Parameters
@@ -106,7 +107,7 @@ def global_max_pool(f):
     return array("f", f, "K H W", batch=True).max(axis=(-2, -1))
 
 
-def class_scores(F, w, b=None):
+def class_scores(F: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.ndarray:
     """S_c, the input of the softmax.
 
     Parameters
@@ -149,7 +150,7 @@ def class_scores(F, w, b=None):
     return finite("S", S)
 
 
-def softmax(S):
+def softmax(S: ArrayLike) -> np.ndarray:
     """P_c, the probability of each class.
 
     Parameters
@@ -183,7 +184,7 @@ def softmax(S):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def sigmoid(S):
+def sigmoid(S: ArrayLike) -> np.ndarray:
     """P_c = 1 / (1 + exp(-S_c)), where a network judges each class by itself.
 
     Examples
@@ -195,7 +196,7 @@ def sigmoid(S):
     return np.exp(-np.logaddexp(0, -S))
 
 
-def class_activation_map(f, w, c):
+def class_activation_map(f: ArrayLike, w: ArrayLike, c: int | ArrayLike) -> np.ndarray:
     """M_c, the class activation map: where the evidence for class c lies.
 
     Parameters
@@ -239,7 +240,7 @@ def class_activation_map(f, w, c):
     return finite("M", np.einsum("...k,kyx->...yx", w[c], f))  # (K,), (K, H, W) -> (H, W)
 
 
-def class_activation_maps(f, w):
+def class_activation_maps(f: ArrayLike, w: ArrayLike) -> np.ndarray:
     """M_c for every class at once.
 
     Parameters
@@ -272,7 +273,8 @@ def class_activation_maps(f, w):
     return finite("M", np.einsum("ck,kyx->cyx", w, f, optimize=True))
 
 
-def check_scores(f, w, b, S, tolerance=1e-4):
+def check_scores(f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
+                 tolerance: float = 1e-4) -> float:
     """Check the theorem S_c = mean_xy M_c(x, y) + b_c on a network's own scores.
 
     Shapes can match by accident, and the picture still looks fine. Where the maps do not add

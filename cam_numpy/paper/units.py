@@ -7,11 +7,12 @@ alone where there is no photo.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import array, class_indices, same_count
 
 
-def unit_contributions(F, w, c):
+def unit_contributions(F: ArrayLike, w: ArrayLike, c: int) -> np.ndarray:
     """What each unit contributes to the score of a class: w_k^c F_k.
 
     Parameters
@@ -44,7 +45,7 @@ def unit_contributions(F, w, c):
     return w[class_indices(c, len(w))] * F  # (K,), (..., K) -> (..., K)
 
 
-def rank_units(values):
+def rank_units(values: ArrayLike) -> np.ndarray:
     """The units by a value, the largest first; ties go to the lower index.
 
     Parameters
@@ -64,7 +65,7 @@ def rank_units(values):
     return np.argsort(-array("values", values, "K"), kind="stable")
 
 
-def vocabulary(w, k, n=4):
+def vocabulary(w: ArrayLike, k: int, n: int = 4) -> tuple[np.ndarray, np.ndarray]:
     """Which classes a unit speaks for and against: those with the largest and the smallest w_k^c.
 
     Parameters
@@ -96,7 +97,7 @@ def vocabulary(w, k, n=4):
     return rank_units(w[:, k])[:n], rank_units(-w[:, k])[:n]
 
 
-def count_carrying(products, fraction=0.9):
+def count_carrying(products: ArrayLike, fraction: float = 0.9) -> int:
     """How few units carry a fraction of the evidence for a class.
 
     Products have both signs, and a sum of large ones may be small. Therefore the fraction is one
@@ -135,7 +136,7 @@ def count_carrying(products, fraction=0.9):
     return int(np.searchsorted(evidence, fraction * evidence[-1] * (1 - 1e-12)) + 1)
 
 
-def silence(f, units):
+def silence(f: ArrayLike, units: int | ArrayLike) -> np.ndarray:
     """f as if some units never fired.
 
     Every form of head then computes S, P and M as always (`cam_numpy.paper.forms`). With the

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import array, positive_integer
 
 
-def upsample(M, *, height, width):
+def upsample(M: ArrayLike, *, height: int, width: int) -> np.ndarray:
     """Enlarge maps: bilinear, half-pixel centres.
 
     Each cell of the map covers an equal rectangle of the photo, and its value holds at the
