@@ -1,5 +1,7 @@
 """What several tests need: a small network, photos, the shipped network."""
 
+import signal
+
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -7,6 +9,10 @@ from PIL import Image
 
 from cam_numpy import load
 from tests import networks
+
+# a shell lets what it starts in the background ignore Ctrl-C, and all that this starts would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
