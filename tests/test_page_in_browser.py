@@ -477,6 +477,16 @@ def test_any_class_is_found_by_its_name(browser, explanations):
     assert browser.script("return document.activeElement.localName") == "summary"
 
 
+def test_a_class_is_never_compared_with_itself(browser):
+    """Where A becomes what B was, B becomes what A was."""
+    browser.open("gap", step="classes")
+    A, B = browser.text("#choose-class summary"), browser.text("#choose-against summary")
+    browser.type("#choose-class summary", Keys.ENTER)
+    browser.wait(lambda: browser.find("#choose-class li"))
+    browser.type("#choose-class input", B, Keys.ENTER)
+    assert (browser.text("#choose-class summary"), browser.text("#choose-against summary")) == (B, A)
+
+
 def test_the_address_keeps_the_state(browser):
     browser.open("gap")
     browser.click("#tab-box")

@@ -246,7 +246,10 @@ const DRAW = { cell: drawCell, score: drawScore, units: drawUnits, classes: draw
 let writing = null;
 
 function set(changes) {
+  const { c, against } = state;
   Object.assign(state, changes);
+  // a class against itself says nothing: where one takes the other's place, the two change places
+  if (state.c === state.against) Object.assign(state, "against" in changes ? { c: against } : { against: c });
   clearTimeout(writing);
   writing = setTimeout(writeAddress, 200);  // browsers refuse an address that changes too often
   render();
