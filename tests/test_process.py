@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 from PIL import Image
@@ -159,6 +160,28 @@ def test_no_memory_at_all(capsys, monkeypatch):
     assert capsys.readouterr().err == (
         "cam-numpy: there is not enough memory (Unable to allocate 3 GiB); give a smaller photo or a smaller "
         "--size, or close other programs\n")
+
+
+def test_warnings_of_libraries_are_not_shown(explain, capsys, monkeypatch):
+    """Such as NumPy's of an overflow."""
+    import cam_numpy.explanation
+
+    real = cam_numpy.explanation.read_photo
+
+    def read_photo(photo):
+        warnings.warn("overflow encountered in exp", RuntimeWarning, stacklevel=1)
+        return real(photo)
+
+    monkeypatch.setattr(cam_numpy.explanation, "read_photo", read_photo)
+    with warnings.catch_warnings(record=True) as caught:
+        assert main([*map(str, explain[:2]), *map(str, explain[4:])]) == 0
+    assert capsys.readouterr().err == "" and not caught
+
+
+def test_without_any_streams(explain, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert main(list(map(str, explain))) == 0 and written(tmp_path) == ALL
 
 
 def test_a_mistake_in_the_command_line_is_one_line(capsys):

@@ -63,6 +63,8 @@ def complain(error):
 
 def _write(stream, text, start="", end="\n"):
     """Write text in the letters that a stream has, and without those that a terminal obeys."""
+    if stream is None:  # closed from the start, in a process that is not `run` here
+        return
     text = "\n".join(map(plain, text.split("\n")))
     encoding = stream.encoding or "utf-8"
     stream.write(start + text.encode(encoding, "replace").decode(encoding) + end)
@@ -85,17 +87,24 @@ def run(main):
         Returns an exit status.
     """
     signals = Signals()
-    _own_streams()
     try:
-        status = main()
+        status = _status(main, signals)
+    except KeyboardInterrupt:  # a second one, while the first was seen to
+        status = 130
+    signals.give_back()  # there is nothing left to tidy up
+    sys.exit(128 + signals.number if signals.number else status)
+
+
+def _status(main, signals):
+    try:
+        _own_streams()
+        return main()
     except SystemExit as stop:  # argparse's
-        status = stop.code
+        return stop.code
     except (KeyboardInterrupt, Exception):
         if not signals.number:
             raise
-        status = interrupted()  # modules in C that are interrupted while they are imported raise anything
-    signals.give_back()  # there is nothing left to tidy up
-    sys.exit(128 + signals.number if signals.number else status)
+        return interrupted()  # modules in C that are interrupted while they are imported raise anything
 
 
 def interrupted():
