@@ -55,7 +55,7 @@ section by section.
 """
 
 # ruff: noqa: F401 - the names imported here are for whoever imports this package
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers take it for True; importing `typing` delays our hold on Ctrl-C
 
 if TYPE_CHECKING:  # for editors; at run time `__getattr__` finds them
     from .errors import Assumed, CamNotApplicable, InputError

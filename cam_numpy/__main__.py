@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from . import __version__
@@ -48,7 +49,14 @@ def _parser():
     class Parser(argparse.ArgumentParser):
         """Prints as all commands print, and of a mistake one line instead of the whole usage."""
 
+        def parse_args(self, args=None, namespace=None):
+            for argument in sys.argv[1:] if args is None else args:
+                if argument.startswith("--") and argument.endswith("=--"):
+                    self.error(f"{argument} has no value")  # an old argparse makes it an empty list
+            return super().parse_args(args, namespace)
+
         def print_help(self, file=None):
+            self.color = False  # from 3.14 on the help would hold escape sequences
             process.say(self.format_help().rstrip("\n"))
 
         def error(self, message):

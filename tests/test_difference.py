@@ -69,9 +69,9 @@ def test_the_figure_has_one_minus_sign(shipped):
     S_a, S_b = e.S[e.index(last)], e.S[e.index(lower)]
     assert S_a < S_b < 0
     (numbers,) = [text.get_text() for axes in e.show(last, minus=lower).axes for text in axes.texts
-                  if text.get_text().startswith("$S_a - S_b$ = ")]
+                  if text.get_text().startswith("S_a - S_b = ")]
     said = f"{S_a:.2f} − ({S_b:.2f}) = {S_a - S_b:.2f}".replace("-", "−")
-    assert numbers == f"$S_a - S_b$ = {said}"
+    assert numbers == f"S_a - S_b = {said}"
 
 
 @pytest.fixture

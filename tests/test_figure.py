@@ -7,6 +7,7 @@ import warnings
 
 import matplotlib
 import pytest
+from PIL import Image
 
 from cam_numpy import explain, load
 from cam_numpy.show.figure import save
@@ -34,6 +35,20 @@ def test_a_users_settings_change_nothing_and_are_not_changed(drawn):
             dict.__setitem__(matplotlib.rcParams, key, value)  # unchecked, as old versions read files
         assert drawn() == plain
         assert {key: matplotlib.rcParams[key] for key in SETTINGS} == SETTINGS
+
+
+def test_a_figure_that_a_user_saves_is_in_our_settings_too(small, photo, tmp_path):
+    e = explain(photo, load(small))
+    e.show().savefig(tmp_path / "plain.png")
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key, value in SETTINGS.items():
+            dict.__setitem__(matplotlib.rcParams, key, value)
+        figure = e.show()
+        figure.savefig(tmp_path / "saved.png")
+        figure.canvas.draw()
+    with Image.open(tmp_path / "saved.png") as saved, Image.open(tmp_path / "plain.png") as plain:
+        assert saved.tobytes() == plain.tobytes() == bytes(figure.canvas.buffer_rgba())
 
 
 def test_letters_that_no_font_has_are_no_warning(small, photo, tmp_path, drawn):

@@ -188,7 +188,7 @@ def test_a_mistake_in_the_command_line_is_one_line(capsys):
     for arguments in ([], ["expl"], ["explain", "--top"], ["explain", "--no\nsuch\x1b[2J"], ["fetch"],
                       ["explain", "--colors", "pink"], ["explain", "--size", "1" * 5000],
                       ["explain", "--mean", "1_0"], ["explain", "--mean", "١,٢,٣"],
-                      ["explain", "--top", "٣"]):
+                      ["explain", "--top", "٣"], ["explain", "--model=--"]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         out, err = capsys.readouterr()
@@ -247,6 +247,30 @@ def test_a_signal_leaves_nothing_half_written(tmp_path, number, again):
 
 
 @posix
+@pytest.mark.parametrize("work, status, err", [
+    # one more when all is done: Python takes handlers away long before a process has ended
+    ("atexit.register(os.kill, os.getpid(), signal.SIGTERM); return 2", 2, ""),
+    # the first is taken for something else, such as a damaged photo
+    ("os.kill(os.getpid(), signal.SIGINT)", 130, "cam-numpy: interrupted\n"),
+])
+def test_the_status_tells_of_a_signal_while_there_was_work(work, status, err):
+    code = f"""
+import atexit, os, signal
+from cam_numpy.commands import process
+
+def work():
+    try:
+        {work}
+    except KeyboardInterrupt:
+        return 2
+
+process.run(work)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (status, err)
+
+
+@posix
 def test_a_signal_that_is_to_be_ignored_is_ignored():
     """As `nohup` has it."""
     code = ("import os, signal; from cam_numpy.commands import process; "
@@ -290,7 +314,8 @@ process.run({})
 
 def test_the_package_is_imported_without_numpy():
     """So that the command is in charge of Ctrl-C before NumPy, a third of a second, is imported."""
-    code = ("import sys, cam_numpy.__main__; print('numpy' in sys.modules); cam_numpy.iou; "
+    code = ("import sys; sys.modules.pop('typing', None); import cam_numpy.__main__; "
+            "print('numpy' in sys.modules or 'typing' in sys.modules); cam_numpy.iou; "
             "print('numpy' in sys.modules, 'PIL' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\nTrue False\n", done.stderr

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from ..errors import InputError
+from ..names import plain
 from ..paper.boxes import RULES, THRESHOLD
 from ..paper.localisation import RIGHT
 from .options import add_model, count, fraction, load_options, name
@@ -85,7 +86,7 @@ def _evaluate(options):
         for path in _write(paths, evaluation, dataset, network, settings):
             written.append(str(path))
             if not options.json:
-                say(f"wrote    {path}")
+                say(f"wrote    {plain(path)}")
     finally:
         if options.json:
             say(json.dumps(as_dict(evaluation, settings, written)))

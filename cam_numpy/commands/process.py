@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..names import plain
 
 REFUSED = InputError, MemoryError  # what ends in one line, not in a traceback
+INTERRUPTED = 130  # the exit status
 ECHO = 1.0  # seconds; a second Ctrl-C within them is a nervous finger, and must not stop the tidying up
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 GONE = errno.EPIPE, errno.EINVAL  # the reader of a pipe; EINVAL is what Windows says
@@ -89,9 +90,12 @@ def run(main):
     signals = Signals()
     try:
         status = _status(main, signals)
+        signals.ignore()  # ending takes a moment, and there is nothing left to tidy up
     except KeyboardInterrupt:  # a second one, while the first was seen to
-        status = 130
-    signals.give_back()  # there is nothing left to tidy up
+        status = INTERRUPTED
+    signals.ignore()
+    if signals.number and status != INTERRUPTED:  # it was taken for something else: nobody has said so
+        interrupted()
     sys.exit(128 + signals.number if signals.number else status)
 
 
@@ -110,7 +114,7 @@ def _status(main, signals):
 def interrupted():
     """Say so; returns the exit status that goes with it."""
     tell("cam-numpy: interrupted")
-    return 130
+    return INTERRUPTED
 
 
 class Signals:
@@ -144,11 +148,10 @@ class Signals:
         again.daemon = True
         again.start()
 
-    def give_back(self):
-        """From here on a signal ends the process at once."""
+    def ignore(self):
+        """From here on no signal changes the exit status; Python would take our own handler away."""
         for number in SIGNALS:
-            if signal.getsignal(number) == self._came:
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _send(number):

@@ -85,8 +85,9 @@ def own_settings():
     """Draw with matplotlib's own settings, whatever the user's are; everything here draws within it.
 
     A matplotlibrc may change fonts, sizes and colour maps, or typeset with TeX. Within, texts are
-    shown letter by letter, so that a name such as "$5 or $6" is no formula: a text that is one says
-    ``parse_math=True``. Letters that no font has are shown as boxes, without a warning.
+    shown letter by letter, so that a name such as "$5 or $6" is no formula. (Formulas would also
+    take their time: matplotlib builds a parser for the first one.) Letters that no font has are
+    shown as boxes, without a warning.
 
     >>> @own_settings()
     ... def draw_something(path):
@@ -171,15 +172,15 @@ def draw(explanation, chosen, colors=None, boxes=None, true_boxes=(), minus=None
     scale = scale_of(maps, colors, most)
     for i, (c, M) in enumerate(zip(chosen, maps, strict=True), 1):
         picture = overlay(ground(photo, minus), e.view, M, scale, colors)
-        name, numbers = e.class_name(c), f"$P_c$ = {e.P[c]:.1%}   $S_c$ = {_number(e.S[c])}"
+        name, numbers = e.class_name(c), f"P = {e.P[c]:.1%}   S = {_number(e.S[c])}"
         if minus is not None:
             half = letters // 2 - 1
             name = f"{cut(name, half)} − {cut(e.class_name(minus), half)}"
             less = f"({_number(e.S[minus])})" if e.S[minus] < 0 else _number(e.S[minus])
-            numbers = f"$S_a - S_b$ = {_number(e.S[c])} − {less} = {_number(e.S[c] - e.S[minus])}"
+            numbers = f"S_a - S_b = {_number(e.S[c])} − {less} = {_number(e.S[c] - e.S[minus])}"
         panel(i, picture, cut(name, letters), numbers, remark(M), box=boxes[i - 1] if boxes else None)
-    label = "$M_c(x, y)$" if minus is None else "$M_a - M_b$"
-    _scale_bar(axes(layout.bar()), scale, colors, f"{label}, in units of $S_c$")
+    label = "M(x, y)" if minus is None else "M_a - M_b"
+    _scale_bar(axes(layout.bar()), scale, colors, f"{label}, in units of S")
     warning = _warning(e)
     for text, height, color in ((warning, 0.24, ALERT), (_footer(e), 0.07 if warning else 0.14, FAINT)):
         letters = int(layout.size[0] / 0.062)
@@ -203,7 +204,6 @@ def ground(photo, minus):
     return photo if minus is None else photo.convert("L").convert("RGB")
 
 
-@own_settings()
 def save(figure, path):
     """Write a figure as a PNG file."""
     figure.savefig(path, format="png", pil_kwargs={"compress_level": PNG_LEVEL})
@@ -215,7 +215,15 @@ def blank(size):
     from matplotlib.figure import Figure
 
     class Shown(Figure):
-        """A figure that Jupyter shows although pyplot does not know it."""
+        """A figure that Jupyter shows although pyplot does not know it; it stays in our settings."""
+
+        @own_settings()
+        def draw(self, renderer):
+            super().draw(renderer)
+
+        @own_settings()
+        def savefig(self, *where, **options):
+            super().savefig(*where, **options)
 
         def _repr_png_(self):
             png = io.BytesIO()
@@ -248,7 +256,7 @@ def _panel(axes, picture, title, numbers, note="", color=INK):
     axes.set_axis_off()
     above = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
     axes.annotate(title, (0.5, 1), (0, 22), fontsize=12, color=INK, fontweight="bold", **above)
-    axes.annotate(numbers, (0.5, 1), (0, 7), fontsize=10, color=color, parse_math=True, **above)
+    axes.annotate(numbers, (0.5, 1), (0, 7), fontsize=10, color=color, **above)
     if note:
         axes.text(0.5, 0.02, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=9,
                   color=INK, bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2})
@@ -291,5 +299,5 @@ def _scale_bar(axes, scale, colors, label):
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.tick_params(labelsize=9, colors=INK)
-    axes.set_ylabel(label, fontsize=10, color=INK, parse_math=True)
+    axes.set_ylabel(label, fontsize=10, color=INK)
     axes.set_frame_on(False)

@@ -45,8 +45,8 @@ def draw(found):
     for row, unit in enumerate(found.units):
         top = height - HEAD - row * pitch
         say(GAP, top, f"unit {unit.k}", fontsize=11, fontweight="bold")
-        numbers = f"mean $w_k^c F_k$ = {unit.product:.3f},  $w_k^c$ = {unit.w:.3f}"
-        say(GAP + 0.85, top - 0.02, numbers, color=FAINT, parse_math=True)
+        numbers = f"mean w F = {unit.product:.3f},  w = {unit.w:.3f}"
+        say(GAP + 0.85, top - 0.02, numbers, color=FAINT)
         say(GAP, top - 0.27, _wrapped("for", unit.speaks_for), linespacing=1.15)
         against = _wrapped("against", unit.speaks_against)
         say(GAP, top - 0.76, against, color=FAINT, linespacing=1.15)
@@ -55,8 +55,8 @@ def draw(found):
             axes = figure.add_axes((left / width, (top - SIDE) / height, SIDE / width, SIDE / height))
             axes.imshow(np.asarray(crop.picture), aspect="auto")
             axes.set_axis_off()
-            say(left + SIDE / 2, top - SIDE - 0.02, f"$f_k$ = {crop.f:.2f}",
-                ha="center", color=FAINT, fontsize=7.5, parse_math=True)
+            say(left + SIDE / 2, top - SIDE - 0.02, f"f = {crop.f:.2f}",
+                ha="center", color=FAINT, fontsize=7.5)
     say(GAP, foot - 0.1, "\n".join(footer), color=FAINT, fontsize=8)
     return figure
 
