@@ -123,7 +123,7 @@ def deviation(computed, F, w, b, S):
     """
     error = np.abs(computed - np.asarray(S, np.float64))
     # sum_k |w_k^c F_k| + |b_c| >= |S_c|                                  (triangle inequality)
-    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F), dtype=np.float64) + (0 if b is None else np.abs(b))
+    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F)) + (0 if b is None else np.abs(b))
     scale = finite("the scale of S", scale)
     return np.divide(error, scale, where=scale > 0, out=np.where(error == 0, 0.0, np.inf))
 
