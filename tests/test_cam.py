@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -234,6 +235,25 @@ def test_check_finds_a_single_wrong_class(net):
         check_scores(f, w, b, S)
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_check_asks_whether_the_error_is_large_beside_the_terms_of_its_class(net, form):
+    """Whatever the size of a score beside its terms: where they cancel, and where they do not."""
+    f, w, b = net
+    right = form.scores(f, w, b)
+    b = b - right * np.array([1, 0.999, 0.9, 0.5, 0, -1, -9])  # S is near 0 beside its terms, or is not
+    right = form.scores(f, w, b)
+    largest = form.largest_score(f, w, b)
+    for c in range(len(b)):
+        for fraction, agrees in ((0.9e-3, True), (1.1e-3, False)):
+            S = right.copy()
+            S[c] += fraction * largest[c]
+            if agrees:
+                assert form.check(f, w, b, S, 1e-3) == pytest.approx(fraction * largest[c])
+            else:
+                with pytest.raises(ValueError, match=f"for class {c} "):
+                    form.check(f, w, b, S, 1e-3)
+
+
 # --- arrays in, arrays out ---------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -289,6 +309,28 @@ def test_wrong_arrays_are_refused_in_three_clauses(call, message):
     with pytest.raises(ValueError, match=message) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value, told", [(np.nan, "1 NaN and 0"), (np.inf, "0 NaN and 1"),
+                                         (-np.inf, "0 NaN and 1")])
+@pytest.mark.parametrize("cells", [0, 1, -1])
+def test_a_weight_that_is_no_number_is_found_in_the_sum_whatever_it_is_multiplied_with(value, told, cells):
+    bad = w.copy()
+    bad[3, 2] = value
+    f = np.full((K, H, W), float(cells))
+    for call in (lambda: class_scores(global_average_pool(f), bad), lambda: class_activation_map(f, bad, 3),
+                 lambda: class_activation_maps(f, bad)):
+        with pytest.raises(ValueError, match=rf"w has {told} infinite values, the first at \[3, 2\]"):
+            call()
+    assert np.isfinite(class_activation_map(f, bad, 4)).all()  # the map of another class needs no such weight
+
+
+def test_checking_arrays_leaves_the_warnings_of_other_threads_alone(monkeypatch):
+    """`warnings.catch_warnings` is the whole process's: an array or a number needs none."""
+    monkeypatch.setattr(warnings, "catch_warnings", None)
+    S = class_scores(global_average_pool(f), w, b)
+    check_scores(f, w, b, S)
+    assert cam_numpy.bounding_box(class_activation_map(f, w, 0), np.float32(0.2)) == (0, 0, W - 1, H - 1)
 
 
 # --- the package ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def array(name, value, axes, batch=False):
-    """`value` as a floating-point array with the named axes, or a ValueError.
+    """`value` as an array of finite floating-point numbers with the named axes, or a ValueError.
 
     Parameters
     ----------
@@ -22,25 +22,38 @@ def array(name, value, axes, batch=False):
     batch : bool
         Whether more axes may come before these.
     """
+    a = real(name, value, axes, batch)
+    _all_finite(name, a)
+    return a
+
+
+def real(name, value, axes, batch=False):
+    """The same, but values that are not finite pass: for an array that `finite` looks at later."""
     a = unmasked(name, value)
-    shape = f"({'..., ' if batch else ''}{', '.join(axes.split())}{',' if ' ' not in axes else ''})"
-    if a.dtype.kind not in "fiub":
-        raise ValueError(f"{name} holds {a.dtype}, not numbers; {name} is a real array {shape}")
     count = len(axes.split())
+    if a.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {a.dtype}, not numbers; {name} is a real array {_shape(axes, batch)}")
     if a.ndim < count or (a.ndim > count and not batch):
-        raise ValueError(f"{name} has shape {a.shape}; {name} is {shape}; give {'at least ' * batch}"
-                         f"{count} {'axis' if count == 1 else 'axes'}")
+        raise ValueError(f"{name} has shape {a.shape}; {name} is {_shape(axes, batch)}; give "
+                         f"{'at least ' * batch}{count} {'axis' if count == 1 else 'axes'}")
     if a.size == 0:
         raise ValueError(f"{name} has shape {a.shape}, which holds nothing; give at least one value")
     if a.dtype.kind != "f":
-        a = a.astype(np.float64)
-    elif a.dtype.itemsize < 4:
-        a = a.astype(np.float32)
+        return a.astype(np.float64)
+    return a if a.dtype.itemsize >= 4 else a.astype(np.float32)
+
+
+def _shape(axes, batch):
+    """The axes as a shape is written: (..., K, H, W)."""
+    return f"({'..., ' if batch else ''}{', '.join(axes.split())}{',' if ' ' not in axes else ''})"
+
+
+def _all_finite(name, a):
+    """A ValueError that says where an array has values that are not finite, if it has any."""
     if not np.isfinite(a).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
         raise ValueError(f"{name} has {np.isnan(a).sum()} NaN and {np.isinf(a).sum()} infinite values, "
                          f"the first at {list(first)}; find where they come from before mapping them")
-    return a
 
 
 def unmasked(name, value):
@@ -48,6 +61,8 @@ def unmasked(name, value):
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{name} is a masked array, and the equations know no mask; "
                          "give an array without one, such as its filled(0)")
+    if isinstance(value, (np.ndarray, np.generic, int, float)):
+        return np.asarray(value)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy before 1.24 only warns of rows of several lengths
@@ -56,9 +71,16 @@ def unmasked(name, value):
         raise ValueError(f"{name} is {shown(value)}, which has no shape; give rows of one length") from None
 
 
-def finite(name, result):
-    """`result`, or a ValueError where the numbers have become too large for their type."""
+def finite(name, result, **factors):
+    """`result`, or a ValueError where a factor is not finite, or the numbers became too large for their type.
+
+    A sum of products shows what is not finite in any of its factors: nothing turns a NaN into a
+    number again, nor an infinite value. So the result is looked at, which is small, and the factors
+    only where it is not finite.
+    """
     if not np.isfinite(result).all():
+        for factor, values in factors.items():
+            _all_finite(factor, values)
         largest = np.finfo(result.dtype).max
         raise ValueError(f"{name} has values beyond {largest:.3g}, the largest {result.dtype}; "
                          "the arrays that it is computed from are too large; scale them down")
@@ -114,32 +136,50 @@ def fraction(name, value, of):
     return float(a)
 
 
-def deviation(computed, F, w, b, S):
-    """|computed_c - S_c| for each class, as a fraction of the largest score that w_c and F could give.
+def largest_score(F, w, b, c=slice(None)):
+    """The largest size that the scores of classes c can have: all terms added up, whatever their signs.
 
-    Each class has a scale of its own, the sum of its terms' sizes, which no score computed from
-    them can exceed: a huge bias of one class says nothing about the others, and a huge weight
-    nothing where its unit does not fire.
+    Each class has a scale of its own: a huge bias of one class says nothing about the others, and
+    a huge weight nothing where its unit does not fire.
     """
-    error = np.abs(computed - np.asarray(S, np.float64))
     # sum_k |w_k^c F_k| + |b_c| >= |S_c|                                  (triangle inequality)
-    scale = np.einsum("ck,k->c", np.abs(w), np.abs(F)) + (0 if b is None else np.abs(b))
-    scale = finite("the scale of S", scale)
+    scale = np.einsum("ck,k->c", np.abs(np.asarray(w)[c]), np.abs(F))
+    return finite("the scale of S", scale if b is None else scale + np.abs(np.asarray(b)[c]))
+
+
+def as_fraction(error, scale):
+    """Errors as fractions of their scales; on a scale of 0 only 0 is none."""
     return np.divide(error, scale, where=scale > 0, out=np.where(error == 0, 0.0, np.inf))
 
 
-def scores_agree(formula, computed, F, w, b, S, tolerance):
-    """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains."""
+def scores_agree(formula, computed, S, tolerance, scale):
+    """max_c |computed_c - S_c|, or a ValueError where some class differs by more than rounding explains.
+
+    Parameters
+    ----------
+    formula : str
+        What was computed.
+    computed, S : (C,) array
+    tolerance : float
+        The largest error allowed, as a fraction of a class's scale.
+    scale : callable
+        From the indices of some classes to the scales of their scores; see `largest_score`.
+    """
     tolerance = fraction("tolerance", tolerance, "the largest score that a class can have")
-    S, w = array("S", S, "C"), array("w", w, "C K")
-    same_count("C", "classes", w=len(w), S=len(S))
-    excess = deviation(computed, F, w, b, S)
-    c = int(excess.argmax())
-    if excess[c] > tolerance:
-        raise ValueError(
-            f"the maps do not add up to the scores: for class {c} {formula} is "
-            f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "
-            "linear in the pooled f: take the tensor that enters the pooling, and the one "
-            "linear layer behind it"
-        )
-    return float(np.abs(computed - S).max())
+    S = array("S", S, "C")
+    same_count("C", "classes", w=len(computed), S=len(S))
+    error = np.abs(computed - S.astype(np.float64))
+    # a scale is at least as large as its score: only where the error is not small beside the score
+    # itself is the scale needed, which takes as long as all scores do
+    unsure = np.flatnonzero(error > tolerance * np.abs(computed))
+    if len(unsure):
+        excess = as_fraction(error[unsure], scale(unsure))
+        c = int(unsure[excess.argmax()])
+        if excess.max() > tolerance:
+            raise ValueError(
+                f"the maps do not add up to the scores: for class {c} {formula} is "
+                f"{computed[c]:.6g} but the network's own S_c is {S[c]:.6g}; Eq. 2 needs S to be "
+                "linear in the pooled f: take the tensor that enters the pooling, and the one "
+                "linear layer behind it"
+            )
+    return float(error.max())

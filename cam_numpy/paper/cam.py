@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import array, class_indices, finite, same_count, scores_agree
+from ._checks import array, class_indices, finite, largest_score, real, same_count, scores_agree
 
 
 def global_average_pool(f: ArrayLike) -> np.ndarray:
@@ -137,7 +137,7 @@ def class_scores(F: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.n
     >>> class_scores(np.array([1., 1.]), np.array([[1., 0], [0, 1], [2, -1]]))
     array([1., 1., 1.])
     """
-    F, w = array("F", F, "K", batch=True), array("w", w, "C K")
+    F, w = array("F", F, "K", batch=True), real("w", w, "C K")
     same_count("K", "units", F=F.shape[-1], w=w.shape[1])
     # S_c = sum_k w_k^c F_k + b_c
     # the evidence of all units for class c; b_c is what it scores when no unit fires
@@ -147,7 +147,7 @@ def class_scores(F: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> np.n
         b = array("b", b, "C")
         same_count("C", "classes", b=b.shape[0], w=w.shape[0])
         S = S + b
-    return finite("S", S)
+    return finite("S", S, w=w)
 
 
 def softmax(S: ArrayLike) -> np.ndarray:
@@ -232,12 +232,12 @@ def class_activation_map(f: ArrayLike, w: ArrayLike, c: int | ArrayLike) -> np.n
     array([[ 0., -2.],
            [ 0.,  6.]])
     """
-    f, w = array("f", f, "K H W"), array("w", w, "C K")
+    f, w = array("f", f, "K H W"), real("w", w, "C K")
     same_count("K", "units", f=f.shape[0], w=w.shape[1])
     c = class_indices(c, C=w.shape[0])
     # M_c(x, y) = sum_k w_k^c f_k(x, y)                                   (Eq. 2)
     # every unit votes for class c, where it fires, with its weight for that class
-    return finite("M", np.einsum("...k,kyx->...yx", w[c], f))  # (K,), (K, H, W) -> (H, W)
+    return finite("M", np.einsum("...k,kyx->...yx", w[c], f), w=w)  # (K,), (K, H, W) -> (H, W)
 
 
 def class_activation_maps(f: ArrayLike, w: ArrayLike) -> np.ndarray:
@@ -321,4 +321,5 @@ def check_scores(f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
     # a score is the mean of its map, and a bias. The sums over k and over x, y may change
     # places, as in Eq. 1: the maps of all classes are checked without being made
     F = global_average_pool(f)
-    return scores_agree("mean M_c + b_c", class_scores(F, w, b), F, w, b, S, tolerance)
+    return scores_agree("mean M_c + b_c", class_scores(F, w, b), S, tolerance,
+                        scale=lambda c: largest_score(F, w, b, c))

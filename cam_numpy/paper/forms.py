@@ -26,7 +26,7 @@ import copy
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import deviation, scores_agree
+from ._checks import as_fraction, largest_score, scores_agree
 from .cam import class_activation_maps, class_scores, global_average_pool, global_max_pool, global_sum_pool
 
 # the error that rounding may cause, as a fraction of the largest score that w_c and F could give:
@@ -95,13 +95,18 @@ class Form:
                          "maps say by a rounding error.")
         return form
 
-    def deviation(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike) -> np.ndarray:
-        """How far `identity` is from holding for each class, (C,), as a fraction of the sizes of its terms.
+    def largest_score(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, c=slice(None)) -> np.ndarray:
+        """The largest size that the scores of classes c can have, all of them by default.
 
         Rounding is that of the values that are pooled: where they cancel each other, F_k is small and
         their rounding is not, so |f| takes the place of f here.
         """
-        return deviation(self.scores(f, w, b), self.pool(np.abs(f)), w, b, S)
+        return largest_score(self.pool(np.abs(f)), w, b, c)
+
+    def deviation(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike) -> np.ndarray:
+        """How far `identity` is from holding for each class, (C,), as a fraction of its largest score."""
+        error = np.abs(self.scores(f, w, b) - np.asarray(S, np.float64))
+        return as_fraction(error, self.largest_score(f, w, b))
 
     def check(self, f: ArrayLike, w: ArrayLike, b: ArrayLike | None, S: ArrayLike,
               tolerance: float | None = None) -> float:
@@ -116,7 +121,8 @@ class Form:
             The largest difference over all classes, in score units.
         """
         tolerance = TOLERANCES[self.bits] if tolerance is None else tolerance
-        return scores_agree(self.formula, self.scores(f, w, b), self.pool(np.abs(f)), w, b, S, tolerance)
+        return scores_agree(self.formula, self.scores(f, w, b), S, tolerance,
+                            scale=lambda c: self.largest_score(f, w, b, c))
 
     def terms(self, M: np.ndarray, F: np.ndarray, w_c: np.ndarray, b_c: float) -> dict[str, float]:
         """What the score of one class consists of.
