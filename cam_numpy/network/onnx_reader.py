@@ -134,6 +134,7 @@ def read_graph(data, name="the model"):
 
 MOST = 1_000_000  # fields of a message; the largest networks have some ten thousand
 MOST_OUTPUTS = 1000
+FIXED = {1: 8, 5: 4}  # the wire types that always have the same number of bytes
 # the attributes that are read here, and the type that each has where it is there
 TYPES = {
     "axes": list, "kernel_shape": list, "pads": list, "strides": list, "group": int, "transA": int,
@@ -149,28 +150,29 @@ def fields(message):
 
 def spans(message):
     """The same with the bytes that each field takes, (number, value, start, end)."""
-    i = count = 0
-    while i < len(message):
+    i, count, length = 0, 0, len(message)
+    while i < length:
         start = i
-        key, i = _read_varint(message, i)
+        key, i = _read_varint(message, i) if message[i] > 127 else (message[i], i + 1)  # mostly one byte
         kind, count = key & 7, count + 1
         if key < 8:
             raise ValueError(f"field number 0 at byte {start} of a message")
         if count > MOST:
             raise ValueError(f"a message of more than {MOST:,} fields")
-        if kind == 0:
-            value, i = _read_varint(message, i)
+        if kind in FIXED:
+            number = FIXED[kind]
+        elif kind in (0, 2):
+            number, i = _read_varint(message, i) if message[i] > 127 else (message[i], i + 1)
         else:
-            size = {1: 8, 5: 4}.get(kind)
-            if kind == 2:
-                size, i = _read_varint(message, i)
-            if size is None:
-                raise ValueError(f"wire type {kind} at byte {i} of a message")
-            value = message[i : i + size]
-            i += size
-            if len(value) < size:
-                raise ValueError(f"a field of {size} bytes, only {len(value)} left")
-        yield key >> 3, value, start, i
+            raise ValueError(f"wire type {kind} at byte {i} of a message")
+        if kind == 0:
+            yield key >> 3, number, start, i
+        else:
+            value = message[i : i + number]
+            if len(value) < number:
+                raise ValueError(f"a field of {number} bytes, only {len(value)} left")
+            i += number
+            yield key >> 3, value, start, i
 
 
 def _read_varint(message, i):
@@ -201,6 +203,8 @@ def _integers(value):
     """One element of a repeated integer field: alone, or packed with others."""
     if isinstance(value, int):
         return [_signed(value)]
+    if all(byte < 128 for byte in value):
+        return list(value)
     numbers, i = [], 0
     while i < len(value):
         n, i = _read_varint(value, i)
@@ -297,24 +301,26 @@ def _node(message):
         elif number == 4:
             node.op = _text(_message(value))
         elif number == 5:
-            name, attribute = _attribute(_message(value))
+            name, attribute, inner = _attribute(_message(value))
             if not isinstance(attribute, TYPES.get(name, object)):
                 raise ValueError(f"the attribute {name} of a node is {attribute!r:.40}")
             node.attributes[name] = attribute
-            node.inner += _read_inside(value)
+            node.inner += inner
     return node
 
 
-def _read_inside(attribute):
-    """The tensors that the graphs in an attribute read: AttributeProto.g = 6, graphs = 11."""
-    graphs = [_message(value) for number, value in fields(attribute) if number in (6, 11)]
-    nodes = [_node(message) for graph in graphs for message in messages_at(graph, 1)]  # GraphProto.node = 1
+def _read_inside(graph):
+    """The tensors that the nodes of a graph inside an attribute read: GraphProto.node = 1."""
+    nodes = [_node(message) for message in messages_at(graph, 1)]
     return [tensor for node in nodes for tensor in [*node.inputs, *node.inner]]
 
 
 def _attribute(message):
-    """AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8, strings = 9; no more is needed."""
-    name, value = "", None
+    """Its name and value, and what graphs in it read: the rest of its type is not needed here.
+
+    AttributeProto: name = 1, f = 2, i = 3, s = 4, t = 5, g = 6, ints = 8, strings = 9, graphs = 11.
+    """
+    name, value, inner = "", None, []
     for number, part in fields(message):
         if number == 1:
             name = _text(_message(part))
@@ -330,7 +336,9 @@ def _attribute(message):
             value = (value if isinstance(value, list) else []) + _integers(part)
         elif number == 9:
             value = (value if isinstance(value, list) else []) + [_text(_message(part))]
-    return name, value
+        elif number in (6, 11):
+            inner += _read_inside(_message(part))
+    return name, value, inner
 
 
 def value_info(message):
