@@ -93,7 +93,7 @@ def test_json_says_the_same(run, small, photo, tmp_path):
     record = json.loads(text)
     e = explain(photo, load(small))
     assert status == 0
-    assert list(record) == ["photo", "size", "model", "map", "units", "top", "identity",
+    assert list(record) == ["photo", "size", "model", "form", "verdict", "map", "units", "top", "identity",
                             "assumed", "doubt", "files"]
     assert record["size"] == [60, 40] and record["map"] == [4, 6] and record["units"] == K
     assert record["photo"] == str(photo) and record["model"] == "small.onnx"
@@ -101,7 +101,9 @@ def test_json_says_the_same(run, small, photo, tmp_path):
     assert record["top"][0] == {"index": int(e.ranking[0]), "name": e.classes[e.ranking[0]],
                                 "S": float(e.S.max()), "P": float(e.P.max()),
                                 "units_for_90_percent": e.count_units(e.ranking[0])}
-    assert record["identity"] == {"form": "S_c = mean_xy M_c(x, y) + b_c", "max_abs_error": e.max_abs_error}
+    assert (record["form"], record["verdict"]) == ("gap", "exact")  # the names that inspect has for them
+    formula = "S_c = mean_xy M_c(x, y) + b_c"
+    assert record["identity"] == {"formula": formula, "max_abs_error": e.max_abs_error}
     assert record["files"] == [str(tmp_path / "out" / "photo.cam.png")]
 
 

@@ -186,8 +186,8 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=
     Returns
     -------
     record : dict
-        photo, size (width, height), model, map (H, W), units K, top, identity, assumed, doubt (see
-        `Explanation.doubt`), files.
+        photo, size (width, height), model, form and verdict (as in `inspect`), map (H, W), units K,
+        top, identity, assumed, doubt (see `Explanation.doubt`), files.
     """
     e = explanation
     found = [{} for _ in chosen]
@@ -205,13 +205,15 @@ def as_dict(explanation, chosen, photo, files, boxes=None, true_boxes=(), minus=
         "photo": photo,
         "size": list(e.photo.size),
         "model": e.model,
+        "form": e.form.name,
+        "verdict": e.form.verdict,
         "map": list(e.f.shape[1:]),
         "units": e.f.shape[0],
         "top": [
             {"index": int(c), "name": e.classes[c], "S": float(e.S[c]), "P": float(e.P[c]), **more}
             for c, more in zip(chosen, found, strict=True)
         ],
-        "identity": {"form": e.form.identity, "max_abs_error": e.max_abs_error},
+        "identity": {"formula": e.form.identity, "max_abs_error": e.max_abs_error},
         "assumed": list(e.assumed),
         "doubt": e.doubt,
         "files": files,
