@@ -139,6 +139,7 @@ class Keys:
     """The keys that the tests press, as WebDriver writes them."""
 
     SHIFT, CONTROL, ENTER, ESCAPE, SPACE = "\ue008", "\ue009", "\ue007", "\ue00c", "\ue00d"
+    TAB = "\ue004"
     LEFT, UP, RIGHT, DOWN = "\ue012", "\ue013", "\ue014", "\ue015"
 
 

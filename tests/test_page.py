@@ -126,7 +126,8 @@ def test_float16_neither_overflows_nor_loses_small_numbers(scale):
 
 
 def test_silenced_units_are_named():
-    assert "Units silenced: 1, 3." in " ".join(data_of(page(made_up().without([3, 1])))["notes"])
+    data = data_of(page(made_up().without([3, 1])))
+    assert "Units silenced: 1, 3." in " ".join(data["notes"]) and data["silent"] == [1, 3]
 
 
 class Tags(HTMLParser):

@@ -17,8 +17,10 @@ from cam_numpy import explain, iou, softmax
 from cam_numpy.paper.boxes import largest_box
 from cam_numpy.paper.forms import GAP_GMP, GSP, SQUEEZENET
 from cam_numpy.paper.localisation import centre_box
+from cam_numpy.show.colours import paint
 from tests.browser import Browser, Keys, number
 from tests.conftest import scene
+from tests.page_picture import PICTURE, SIZE, picture
 from tests.test_page import HOSTILE, C, H, K, W, made_up, of_the_size_of_resnet50
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +33,13 @@ def explanations(shipped, max_pooled):
         warnings.simplefilter("ignore")  # what it has to assume
         squeezenet = explain(scene(300, 420, seed=2), ROOT / "tests" / "exports" / "squeezenet.onnx")
     touching = np.array([[[9., 0, 0, 5], [0, 9, 5, 0], [0, 0, 0, 0]]], np.float32)  # at corners
+    rows = {
+        "faint": [[100, 50, 0, 0], [-1, 0, 0, 1], [0, 0, -50, 0]],  # 1 is a hundredth of the scale
+        "apart": [[8, 4, 8, 0]] * H, "together": [[8, 4, 0, 0]] * H,
+        "crumbs": [[8, 8, 1.61, 1.7], [8, 8, 1.61, 0], [8, 8, 1.61, 0]],
+    }
+    maps = {name: made_up(f=np.array([M], np.float32), w=np.array([[1.], [0]], np.float32))
+            for name, M in rows.items()}
     nowhere = {"f": -np.ones((K, H, W), np.float32), "w": np.ones((C, K), np.float32)}
     return {
         "gap": explain(None, shipped), "gmp": explain(None, max_pooled), "squeezenet": squeezenet,
@@ -44,6 +53,8 @@ def explanations(shipped, max_pooled):
         "corners": made_up(f=touching, w=np.array([[3.], [2], [1]], np.float32), size=(W, H)),
         "negative": made_up(**nowhere), "zero": made_up(f=np.zeros((K, H, W), np.float32)),
         "hostile": made_up(classes=HOSTILE, name=HOSTILE[0]),
+        "unsure": made_up(w=np.random.default_rng(0).integers(-4, 5, (C, K)).astype(np.float32) / 1000),
+        "silent": made_up(seed=1).without([3, 1]), **maps,
     }
 
 
@@ -186,7 +197,7 @@ def test_the_score_is_the_mean_of_the_map(browser, explanations):
 
 
 def test_the_table_of_products_has_the_map_below_and_the_units_beside_it(browser, explanations):
-    """Read from the canvases: the sign of each value is a colour, its size an opacity."""
+    """Read from the canvases: the figures' diverging colours, of the square root of each value."""
     e = explanations["whole"]
     browser.open("whole", step="score", **{"class": 4})
     order = by_value(e.w[4] * e.F)
@@ -195,10 +206,46 @@ def test_the_table_of_products_has_the_map_below_and_the_units_beside_it(browser
                       ("column-results", products.sum(axis=0))):
         drawn = browser.script("""const canvas = document.getElementById(arguments[0]);
             return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]""", id_)
-        red, _, blue, alpha = np.moveaxis(np.array(drawn, float).reshape(*np.shape(want), 4), -1, 0)
-        strength = np.abs(want) / np.abs(want).max()
-        np.testing.assert_allclose(alpha, 235 * strength**0.7, atol=1)
-        np.testing.assert_array_equal(np.sign(red - blue)[alpha > 0], np.sign(want)[alpha > 0])
+        want = np.sign(want) * np.sqrt(np.abs(want))
+        limit = np.abs(want).max()
+        colours = paint(np.atleast_2d(want), (-limit, limit), "diverging").reshape(-1, 3)
+        np.testing.assert_array_equal(np.array(drawn).reshape(-1, 4)[:, :3], colours)
+
+
+# the canvas of the map, as red, green, blue and alpha of every pixel
+CANVAS = """const canvas = document.getElementById(arguments[0]), { width, height } = canvas;
+    return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]]"""
+
+
+def pixels(browser, canvas):
+    width, height, values = browser.script(CANVAS, canvas)
+    return np.array(values).reshape(height, width, 4)
+
+
+def test_the_map_has_the_colours_of_the_figures_and_stripes_below_zero(browser, explanations):
+    """A value of a hundredth of the scale is almost white; whether it is below 0 can be seen all the same."""
+    for name in ("faint", "whole"):
+        M = explanations[name].M(best(explanations[name]))
+        scale = np.abs(explanations[name].M(range(len(explanations[name].b)))).max()
+        browser.open(name)
+        drawn, colours = pixels(browser, "map"), paint(M, (-scale, scale), "diverging")
+        height, width = (side // count for side, count in zip(drawn.shape, M.shape))
+        for y, x in np.ndindex(M.shape):
+            top, left = y * height, x * width
+            cell = drawn[top + 3:top + height - 3, left + 3:left + width - 3].reshape(-1, 4)
+            values, counts = np.unique(cell, axis=0, return_counts=True)
+            np.testing.assert_allclose(values[counts.argmax()], [*colours[y, x], 153], atol=2)
+            assert (len(values) > 1) == (M[y, x] < 0)
+        assert "blue with stripes, against it" in browser.text("#caption")
+        legend = pixels(browser, "legend")
+        striped = (legend != legend[:1]).any(axis=(0, 2))  # what changes from the top to the bottom
+        middle = len(striped) // 2
+        assert striped[: middle - 1].all() and not striped[middle + 1:].any()
+    browser.open("faint", view="smooth")
+    drawn = pixels(browser, "map")
+    height, width = (side // count for side, count in zip(drawn.shape, M.shape))
+    around = drawn[height + height // 4:2 * height - height // 4, :width // 4].reshape(-1, 4)  # of -1
+    assert len(np.unique(around, axis=0)) > 10
 
 
 def test_the_sum_form_changes_the_numbers_and_not_the_score_or_the_picture(browser, explanations):
@@ -255,10 +302,18 @@ def test_the_first_n_units_and_silence(browser, explanations):
         assert browser.shown("S") == close(S[c])
         assert browser.text('#step-units [data-show="P"]') == percent(P[c])
         assert browser.text('[data-show="best-now"]') == e.class_name(int(S.argmax()))
-        sums = np.concatenate([[0], np.cumsum(parts[by_value(parts)])])
-        assert browser.shown("n-sum") == close(sums[n], np.abs(sums).max())
-        told = f"{on.sum()} of {units} units take part: these are not the network's own numbers."
-        assert browser.texts("#silenced span") == ([] if on.all() else [told])
+        live = np.where(np.isin(np.arange(units), silent), 0, parts)[by_value(parts)]
+        sums = np.concatenate([[0], np.cumsum(live)])
+        highest = np.abs(sums).max()
+        assert browser.shown("n-sum") == close(sums[n], highest) == close(parts[on].sum(), highest)
+        assert browser.shown("all-sum") == close(sums[-1], highest)
+        assert browser.shown("for-sum") == close(sums.max(), highest)
+        curve = browser.find("#units-chart .curve")[0].get_attribute("d")
+        points = np.array([point.split() for point in curve[1:].split("L")], float)
+        np.testing.assert_allclose(points, np.stack([np.arange(units + 1), -sums], axis=1), atol=1e-3)
+        told = (f"All {units} units take part." if on.all() else
+                f"{on.sum()} of {units} units take part: these are not the network's own numbers.")
+        assert browser.texts("#silenced span") == [told]
         M = np.einsum("k,kyx->yx", e.w[c].astype(float), f)
         drawn = browser.script("return Array.from(derive().M.map(sumForm))")
         assert drawn == pytest.approx(M.ravel().tolist(), abs=1e-3)
@@ -276,6 +331,46 @@ def test_ninety_percent_of_the_evidence(browser, explanations):
     assert browser.shown("n") == 11
     browser.click('#silenced [data-do="all-units"]')
     assert browser.shown("n") == 256
+
+
+def test_ninety_percent_of_the_units_that_are_left(browser, explanations):
+    e = explanations["gap"]
+    c = best(e)
+    order = by_value(e.w[c] * e.F)
+    silent = order[[0, 2]].tolist()
+    browser.open("gap", step="units", silent=".".join(map(str, silent)))
+    browser.click('#step-units > p [data-do="ninety"]')
+    count = e.without(silent).count_units(c)
+    left = [k for k in order if k not in silent]
+    assert browser.shown("n") == 1 + order.tolist().index(left[count - 1])
+    assert f"{count} of 256 units take part" in browser.text("#silenced")
+    browser.click('#step-units > p [data-do="one-unit"]')
+    assert "1 of 256 units" in browser.text("#silenced") and browser.shown("n") == 2
+
+
+def test_a_silenced_unit_shows_the_map_without_it(browser):
+    """While the pointer stays on the unit: each press changes the map, and the reader sees it."""
+    def seen():
+        return browser.script("return document.getElementById('map').toDataURL()"), browser.text("#caption")
+
+    browser.open("gap", step="units")
+    browser.point("h1")
+    whole, _ = seen()
+    k = browser.find("#best-units button")[0].get_attribute("data-k")
+    browser.point("#best-units button")
+    assert seen()[1].startswith(f"Unit {k}: amber") and seen()[0] != whole
+    browser.click("#best-units button")
+    less, caption = seen()
+    assert caption.startswith(f"The map without unit {k}. Cell")
+    browser.click("#best-units button")
+    assert seen()[0] == whole and seen()[1].startswith(f"The map with unit {k}. Cell")
+    browser.click("#best-units button")
+    browser.point("h1")
+    assert seen()[0] == less != whole
+    browser.point("#best-units button")  # and when the pointer comes back
+    assert seen() == (less, caption)
+    browser.point("#best-units button", 1)
+    assert "amber" in seen()[1]
 
 
 PAIRS = [("gap", 74, 156), ("gap", 0, 199), ("gmp", 156, 74), ("whole", 1, 5), ("squeezenet", 2, 1)]
@@ -331,7 +426,8 @@ def test_boxes_are_those_of_numpy(browser, explanations, name):
             x0, y0, x1, y1 = e.box(c, t)
             assert f"columns {x0} to {x1}, rows {y0} to {y1} of the photo" in text
             assert ("in one component" if len(boxes) == 1 else f"in {len(boxes)} components") in text
-            kept, largest = map(float, re.search(r"(\S+) % of what .* has (\S+) % of it", text).groups())
+            shares = re.search(r"(\S+) % of what .* has (\S+) % of what is kept", text).groups()
+            kept, largest = map(float, shares)
             assert kept == pytest.approx(100 * pixels.sum() / laid.size, abs=0.1)  # "< 0.1 %"
             assert largest == pytest.approx(100 * pixels.max() / pixels.sum(), abs=0.051)
             assert browser.shown("laid-max") == close(laid.max()) and browser.shown("t") == t
@@ -343,6 +439,31 @@ def test_a_map_that_is_nowhere_positive_has_no_box(browser):
     for name in ("negative", "zero"):
         browser.open(name, step="box", box="0.0.9.9")
         assert "there is no box" in browser.text("#box-text") and browser.shown("iou") == 0
+
+
+def counts(e, ts):
+    return [len(boxes) for boxes, _ in e.view.boxes(e.M(0), ts)]
+
+
+def test_what_happens_when_the_threshold_is_raised_is_true_of_this_map(browser, explanations):
+    ts = np.arange(20, 100) / 100
+    browser.open("apart", step="box", **{"class": 0})
+    first = ts[np.array(counts(explanations["apart"], ts)) > 1][0]
+    assert f"Raise it to {first:.2f}: there the largest component falls apart." in browser.text("#step-box")
+    browser.click('[data-do="t-apart"]')
+    assert browser.shown("t") == first and "in 2 components" in browser.text("#box-text")
+    for name, raised, answer in (
+            ("together", "nothing breaks off", "it shrinks and stays in one piece"),
+            ("crumbs", "only crumbs break off", "only crumbs break off, each less than 5 % of what is left")):
+        browser.open(name, step="box", **{"class": 0})
+        assert (max(counts(explanations[name], ts)) > 1) == (name == "crumbs")
+        assert browser.text("#apart") == f"However far you raise it, {raised}."
+        assert not browser.find('[data-do="t-apart"]')
+        browser.unfold()
+        assert f"at any t up to 0.99: {answer}." in browser.text("#answer-apart")
+        browser.unfold(False)
+    browser.open("negative", step="box")
+    assert browser.texts("#apart") in ([], [""])
 
 
 TRUTHS = [("gap", (90, 40, 430, 599)), ("whole", (5, 6, 40, 47)), ("squeezenet", (200, 100, 260, 180))]
@@ -450,11 +571,57 @@ def test_tabs_and_words_by_keyboard(browser, explanations):
     assert "255 of 256" in browser.text("#silenced")
     assert browser.script("return document.activeElement.dataset.k") == unit
     browser.type('#silenced [data-do="all-units"]', Keys.ENTER)
-    assert not browser.find("#silenced")
+    assert not browser.find("#use-all") and browser.text("#silenced") == "All 256 units take part."
     browser.open("gap")
     browser.type('[data-do="weakest"]', Keys.ENTER)
     M = explanations["gap"].M(74)
     assert (browser.shown("y"), browser.shown("x")) == np.unravel_index(M.argmin(), M.shape)
+
+
+def test_the_meaning_of_a_symbol_stays_in_its_step(browser):
+    browser.open("gap")
+    browser.point('#step-cell .symbol[data-lights="w"]')
+    browser.point("h1")  # there is time to read it
+    assert browser.text("#step-cell .what").startswith("The weight")
+    for tab, step in (("#tab-units", "units"), ("#tab-cell", "cell")):
+        browser.click(tab)
+        assert browser.text(f"#step-{step} .what") == "Point at a symbol to read what it means."
+
+
+def test_the_page_names_the_doubt(browser, explanations):
+    e = explanations["unsure"]
+    browser.open("unsure")
+    assert e.doubt and browser.text("#verdict") == f"{e.doubt[0].upper()}{e.doubt[1:]}."
+    browser.open("unsure", silent="1")
+    assert browser.text("#verdict") == f"With all units, {e.doubt}."
+    browser.open("gap", silent="1")
+    assert browser.text("#verdict") == "With all units, its best class is academic gown, 60.7 %."
+    browser.open("silent")  # two of its five units were silenced before the page was made
+    assert browser.text("#silenced").startswith("3 of 5 units take part") and not browser.find("#use-all")
+
+
+COVERED = """const caption = document.getElementById(arguments[0]);
+    caption.scrollIntoView({ block: arguments[1] });
+    const { left, right, top, bottom } = caption.getBoundingClientRect();
+    return [left + 2, (left + right) / 2, right - 2].flatMap(x => [top + 2, bottom - 2].map(y => [x, y]))
+      .filter(([x, y]) => document.elementFromPoint(x, y)?.closest("p, .legend") !== caption)"""
+
+
+@pytest.mark.parametrize("width, height", [(1280, 720), (1024, 600), (390, 844)])
+def test_nothing_covers_the_caption_while_units_are_silenced(browser, width, height):
+    browser.resize(width, height)
+    for step in ("cell", "units"):
+        browser.open("gap", step=step, silent="160.3")
+        assert browser.script(COVERED, "caption", "end") == []
+    browser.open("gap", step="units")
+    browser.script("arguments[0].scrollIntoView({ block: 'end' })", browser.find("#last-units")[0])
+    place = "return arguments[0].getBoundingClientRect().top"
+    thumb = browser.find("#last-units button")[0]
+    before = browser.script(place, thumb)
+    thumb.click()
+    browser.wait(lambda: browser.find("#use-all"))
+    assert browser.script(place, thumb) == pytest.approx(before, abs=2)  # it stays under the finger
+    browser.resize(1440, 900)
 
 
 def test_any_class_is_found_by_its_name(browser, explanations):
@@ -475,6 +642,8 @@ def test_any_class_is_found_by_its_name(browser, explanations):
     assert browser.text("#choose-class ul") == "No class has this in its name."
     browser.type("#choose-class input", Keys.ESCAPE)
     assert browser.script("return document.activeElement.localName") == "summary"
+    search("tabby", Keys.TAB, Keys.TAB)  # past its only line
+    browser.wait(lambda: not browser.find("#choose-class input"))
 
 
 def test_a_class_is_never_compared_with_itself(browser):
@@ -633,6 +802,12 @@ def test_text_has_the_contrast_of_level_AA(browser, scheme):
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     browser.unfold(False)
     browser.scheme("light")
+
+
+def test_the_picture_in_the_readme_can_be_made_again(browser):
+    browser.open("gap")
+    assert picture(browser).size == SIZE == Image.open(PICTURE).size
+    browser.resize(1440, 900)
 
 
 def test_it_is_quick(browser):

@@ -23,10 +23,12 @@ from ..image.view import LONGEST
 from ..paper.boxes import THRESHOLD
 from ..paper.cam import class_activation_maps
 from ..paper.localisation import CENTRE
+from .colours import palette
 
 STYLE = "page.css"
 SCRIPTS = ("paper.js", "explanation.js", "picture.js", "steps.js", "page.js")
-SCALE = "The maps of all classes share one colour scale; it ends at the strongest value of any map."
+SCALE = ("The maps of all classes share one linear colour scale, the diverging one of the figures. It ends "
+         "at the strongest value of any map. Stripes mark what is below 0, however little.")
 LARGEST_PHOTO = 960  # pixels of the long side; a larger photo is shown smaller
 MOST_EXACT = 2**17  # numbers of an array that is stored in 32 bits; a larger one takes 16 bits each
 
@@ -105,6 +107,8 @@ def _record(e, classes):
                   *(f"Assumed: {text}" for text in e.assumed)],
         # one scale for the maps of all classes, in score units: zero is in its middle
         "scale": float(np.abs(class_activation_maps(e.f, arrays["w"])).max()),
+        "palette": base64.b64encode(palette("diverging")).decode(),
+        "doubt": e.doubt, "silent": list(e.silent),
         "start": classes,
         "threshold": THRESHOLD, "longest": LONGEST, "centre": CENTRE,
     }

@@ -73,7 +73,8 @@ const START = {
   truth: null,  // the true box
 };
 const state = { ...START };
-const lit = { cell: null, k: null };
+// `pressed` is the unit that was pressed and is still pointed at
+const lit = { cell: null, k: null, pressed: null, symbol: null };
 
 // The address keeps the state, "#step=box&t=0.35": what is as at the start is left out.
 const KEYS = {
@@ -128,7 +129,9 @@ function derive() {
   for (const k of order.slice(0, state.n)) on[k] = 1;
   for (const k of state.silent) on[k] = 0;
   const M = classActivationMap(f, wc, on), S = scores(on);
-  known = { key, wc, parts, order, on, M, S, P: probabilities(S), reach: reachOfSums(wc) };
+  // what the first n units add up to, for every n, without those that are silenced
+  const sums = sumsOfFirst(order.map(k => (state.silent.includes(k) ? 0 : parts[k])));
+  known = { key, wc, parts, order, on, sums, M, S, P: probabilities(S), reach: reachOfSums(wc) };
   return known;
 }
 
@@ -166,6 +169,12 @@ function shownMap(d) {
   if (state.step !== "classes" || state.side === "a") return d.M;
   const B = classActivationMap(f, weights(state.against), d.on);
   return state.side === "b" ? B : d.M.map((M, i) => M - B[i]);
+}
+
+// The unit that is shown in place of the map: the one that is pointed at. But where it is silenced or
+// was just pressed, the map shows what this changed.
+function shownUnit() {
+  return lit.k === lit.pressed || state.silent.includes(lit.k) ? null : lit.k;
 }
 
 function currentCell(d) {
@@ -208,15 +217,19 @@ function keptAt(d, t) {
   return boxes.at[t];
 }
 
-// The first threshold above the paper's at which its largest component is in pieces, small crumbs
-// left out, and the pieces; or null.
+const CRUMB = 0.05;  // a piece with less of what is left than this is a crumb
+
+// The first threshold above the paper's at which its largest component is in pieces, crumbs left out, and
+// these pieces. Where there is none, t is null, and `crumbs` tells whether anything breaks off at all.
 function fallsApart(d) {
   const paper = keptAt(d, data.threshold);
+  let crumbs = false;
   for (const t of THRESHOLDS.filter(t => t > data.threshold)) {
     const inside = ({ first }) => paper.number && paper.label[first] === paper.number;
     const pieces = keptAt(d, t).found.filter(inside).map(({ pixels }) => pixels);
-    const large = pieces.filter(pixels => pixels >= 0.05 * sum(pieces));
+    const large = pieces.filter(pixels => pixels >= CRUMB * sum(pieces));
     if (large.length > 1) return { t, pieces: large };
+    crumbs ||= pieces.length > 1;
   }
-  return null;
+  return { t: null, crumbs };
 }

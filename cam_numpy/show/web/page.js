@@ -22,18 +22,21 @@ function writeSymbols() {
   }
 }
 
-function explainSymbol(name) {
-  const shown = all(`dl [data-name="${name}"] dd`).find(meaning => meaning.offsetParent);
-  const meaning = shown.innerText.replace(/\s+/g, " ");
-  for (const element of all(".what")) element.textContent = meaning;
+// what the symbol means that was pointed at last, in this step
+function writeMeaning() {
+  const shown = all(`dl [data-name="${lit.symbol}"] dd`).find(meaning => meaning.offsetParent);
+  const meaning = shown?.innerText.replace(/\s+/g, " ") ?? "Point at a symbol to read what it means.";
+  for (const element of all(".what")) write(element, meaning);
 }
 
 // Light up what belongs to the symbol or the unit under the pointer or the focus, wherever it stands.
 function light(target) {
   const near = selector => target?.closest?.(selector)?.dataset;
   document.body.dataset.lit = near("[data-lights]")?.lights ?? "";
-  if (near("[data-explain]")) explainSymbol(near("[data-explain]").explain);
-  point({ k: near("[data-k]") ? Number(near("[data-k]").k) : null });
+  const k = near("[data-k]") ? Number(near("[data-k]").k) : null;
+  point({
+    k, pressed: k === lit.pressed ? k : null, symbol: near("[data-explain]")?.explain ?? lit.symbol,
+  });
 }
 
 // --- choosing a class ----------------------------------------------------------------------------
@@ -87,6 +90,9 @@ function wireChooser(id, choose) {
   document.addEventListener("pointerdown", event => {
     if (!chooser.contains(event.target)) chooser.open = false;
   });
+  chooser.addEventListener("focusout", event => {  // with Tab
+    if (event.relatedTarget && !chooser.contains(event.relatedTarget)) chooser.open = false;
+  });
 }
 
 // --- what the buttons do -------------------------------------------------------------------------
@@ -109,8 +115,8 @@ const ACTIONS = {
   "nothing": d => set({ cell: argmax(d.M.map(M => -Math.abs(M))) }),
   "cell": (d, cell) => set({ cell }),
   "all-units": () => set({ n: K, silent: [] }),
-  "one-unit": () => set({ n: 1, silent: [] }),
-  "ninety": d => set({ n: countCarrying(d.parts, 0.9), silent: [] }),
+  "one-unit": d => set({ n: 1 + d.order.findIndex(k => !state.silent.includes(k)) }),
+  "ninety": d => set({ n: countCarrying(d.sums, 0.9) }),
   "silence": (d, k) => silence(k),
   "more-units": () => { thumbs.best += 48; render(); },
   "swap": () => set({ c: state.against, against: state.c, n: K }),
@@ -118,7 +124,7 @@ const ACTIONS = {
   "most-b": d => set({ cell: argmax(difference(d).map(M => -M)), side: "difference" }),
   "t-paper": () => set({ t: data.threshold }),
   "t-high": () => set({ t: 0.7 }),
-  "t-apart": d => set({ t: fallsApart(d)?.t ?? state.t }),
+  "t-apart": d => set({ t: fallsApart(d).t }),
   "t": (d, hundredths) => set({ t: hundredths / 100 }),
   "truth-middle": () => { set({ truth: centreBox(photo, 0.5) }); $("picture").focus(); },
   "truth-none": () => set({ truth: null }),
@@ -127,6 +133,7 @@ const ACTIONS = {
 // a unit is silenced, or takes part again
 function silence(k) {
   const others = state.silent.filter(other => other !== k);
+  if (lit.k === k) lit.pressed = k;
   set({ silent: others.length < state.silent.length ? others : [...others, k] });
 }
 
@@ -260,6 +267,7 @@ function point(changes) {
   Object.assign(lit, changes);
   if ("cell" in changes) render();
   else lightUp(derive());
+  if ("symbol" in changes) writeMeaning();
 }
 
 function render() {
@@ -293,7 +301,9 @@ function writeChoices() {
       button.setAttribute("aria-pressed", button.getAttribute(attribute) === String(value));
     }
   };
+  if (document.body.dataset.now !== state.step) lit.symbol = null;
   Object.assign(document.body.dataset, { sum: state.sum, now: state.step });
+  writeMeaning();
   for (const step of STEPS) {
     $(`step-${step}`).hidden = step !== state.step;
     $(`tab-${step}`).setAttribute("aria-selected", step === state.step);
@@ -321,8 +331,7 @@ function start() {
   $("paper-tick").style.left = `${100 * data.threshold / 0.99}%`;
   writeSymbols();
   show({
-    K, C, W, H, cells: CELLS, photo: data.photo.name, model: data.model,
-    best: nameOf(ranking[0]), "best-P": percent(probabilities(ownS)[ranking[0]]),
+    K, C, W, H, cells: CELLS, listed: Math.min(LISTED, C), photo: data.photo.name, model: data.model,
   });
   $("notes").append(...data.notes.map(textContent => make("li", { textContent })));
   readAddress();

@@ -63,13 +63,19 @@ function classActivationMap(f, wc, on) {
   return M;
 }
 
-// The smallest n for which the n largest w_k^c F_k add up to a fraction of the evidence for the class,
-// which is the sum of all that are positive; 0 where none is.
-function countCarrying(parts, fraction) {
-  const positive = Array.from(parts).filter(part => part > 0).sort((a, b) => b - a);
-  const enough = fraction * sum(positive) * (1 - 1e-12);
-  let soFar = 0;
-  return positive.length && 1 + positive.findIndex(part => (soFar += part) >= enough);
+// sums[n]: what the first n of some w_k^c F_k add up to. In the order of their sizes, the largest first, the
+// sums rise up to the evidence for the class, which is the sum of all that are positive.
+function sumsOfFirst(parts) {
+  const sums = new Float64Array(parts.length + 1);
+  parts.forEach((part, n) => { sums[n + 1] = sums[n] + part; });
+  return sums;
+}
+
+// The smallest n for which the first n add up to a fraction of the evidence for the class; 0 where there
+// is no evidence.
+function countCarrying(sums, fraction) {
+  const enough = fraction * largest(sums) * (1 - 1e-12);
+  return sums.findIndex(sum => sum >= enough);
 }
 
 // --- from the map's cells to the photo's pixels --------------------------------------------------

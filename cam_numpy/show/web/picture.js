@@ -25,10 +25,15 @@ function place(cell) {
   return `(${cell % W}, ${Math.floor(cell / W)})`;
 }
 
+// what stays the same is not written again: a screen reader would read it out
+function write(element, text) {
+  if (element.textContent !== String(text)) element.textContent = text;
+}
+
 // names come from files: they are set as text, never as HTML
 function show(texts) {
   for (const [key, text] of Object.entries(texts)) {
-    for (const element of all(`[data-show="${key}"]`)) element.textContent = text;
+    for (const element of all(`[data-show="${key}"]`)) write(element, text);
   }
 }
 
@@ -46,13 +51,26 @@ function shape(tag, attributes) {
 
 // --- colours -------------------------------------------------------------------------------------
 
-const FOR = [214, 40, 28], AGAINST = [22, 103, 200], FIRES = [255, 170, 0];
+const FIRES = [255, 170, 0], STRIPES = "rgba(33, 102, 172, .65)";
+const MAP_WEIGHT = 153;  // of 255: how much of the map lies over the photo, as in the figures
+const palette = Uint8Array.from(atob(data.palette), letter => letter.charCodeAt(0));
 
-// red, green, blue and alpha: the larger the value, the less of the photo shows through
-function colourOf(value, limit, positive) {
-  const strength = limit > 0 ? Math.min(1, Math.abs(value) / limit) : 0;
-  return [...(value < 0 ? AGAINST : positive), Math.round(235 * strength ** 0.7)];
+// Red, green, blue and alpha of evidence: the diverging colours of cam_numpy/show/colours.py, on a linear
+// scale from -limit to limit.
+function evidenceColour(value, limit, alpha = MAP_WEIGHT) {
+  const place = limit > 0 ? (value + limit) * (255 / (2 * limit)) : 127.5;
+  const i = 3 * rint(Math.min(Math.max(place, 0), 255));
+  return [palette[i], palette[i + 1], palette[i + 2], alpha];
 }
+
+// of an activation: the larger it is, the less of what lies below shows through
+function firingColour(value, limit) {
+  const strength = limit > 0 ? Math.min(1, Math.max(0, value / limit)) : 0;
+  return [...FIRES, Math.round(235 * strength ** 0.7)];
+}
+
+// below 0 by more than what rounding does
+const isBelowZero = (value, limit) => value < -1e-6 * limit;
 
 function image([width, height], colour) {
   const canvas = make("canvas", { width, height }), context = canvas.getContext("2d");
@@ -62,26 +80,41 @@ function image([width, height], colour) {
   return canvas;
 }
 
+// Stripes over a whole canvas: near 0 a colour is too pale to tell its sign.
+function drawStripes(context) {
+  const { width, height } = context.canvas, gap = 8 * devicePixelRatio;
+  context.beginPath();
+  for (let x = -height; x < width; x += gap) {
+    context.moveTo(x, height);
+    context.lineTo(x + height, 0);
+  }
+  context.strokeStyle = STRIPES;
+  context.lineWidth = devicePixelRatio;
+  context.stroke();
+}
+
 // --- the picture ---------------------------------------------------------------------------------
 
 // what is painted: the unit that is pointed at, or else the map
 function painting(d) {
-  if (lit.k !== null) {
-    const values = unit(lit.k), limit = largestSize(values);
-    return { key: `unit ${lit.k}`, values, limit, colour: value => colourOf(value, limit, FIRES) };
+  const k = shownUnit();
+  if (k !== null) {
+    const values = unit(k), limit = largestSize(values);
+    return { k, key: `unit ${k}`, values, limit, colour: value => firingColour(value, limit) };
   }
   const key = [d.key, state.step, state.side, state.against];
-  return { key, values: shownMap(d), limit: data.scale, colour: value => colourOf(value, data.scale, FOR) };
+  const limit = data.scale, colour = value => evidenceColour(value, limit);
+  return { k, key, values: shownMap(d), limit, colour };
 }
 
 let painted = "";
 
 function drawPicture(d) {
-  const canvas = $("map"), { key, values, colour } = painting(d);
+  const canvas = $("map"), { k, key, values, limit, colour } = painting(d);
   const pixels = side => Math.max(1, Math.round(side * devicePixelRatio));
   const size = [pixels(canvas.clientWidth), pixels(canvas.clientHeight)];
-  const plain = state.view === "photo" && lit.k === null;
-  const kept = state.step === "box" && lit.k === null ? keptAt(d, state.t) : null;
+  const plain = state.view === "photo" && k === null;
+  const kept = state.step === "box" && k === null ? keptAt(d, state.t) : null;
   const now = [key, size, state.view, kept && state.t].join(";");
   $("picture").classList.toggle("plain", plain);
   if (now === painted) return;
@@ -91,32 +124,53 @@ function drawPicture(d) {
   const context = canvas.getContext("2d");
   context.scale(size[0] / photo[0], size[1] / photo[1]);  // from here on in the photo's pixels
   const [left, top, right, bottom] = data.seen, seen = [left, top, right - left, bottom - top];
-  if (kept) context.drawImage(keptImage(kept, laidMap(d), colour), ...seen);
-  else if (state.view === "smooth" && lit.k === null) {
-    const laid = layOnSeen(values);
-    context.drawImage(image(grid, i => colour(laid[i])), ...seen);
-  } else {
-    context.rect(...seen);
-    context.clip();
-    values.forEach((value, cell) => {
-      const [red, green, blue, alpha] = colour(value);
-      context.fillStyle = `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
-      context.fillRect(...cellRectangle(cell));
-    });
+  context.rect(...seen);
+  context.clip();
+  if (kept) {
+    context.drawImage(keptImage(kept, laidMap(d)), ...seen);
+    return;
+  }
+  const smooth = state.view === "smooth" && k === null;
+  const [shown, shape, place] = smooth ? [layOnSeen(values), grid, seen] : [values, [W, H], allCells()];
+  context.imageSmoothingEnabled = smooth;
+  context.drawImage(image(shape, i => colour(shown[i])), ...place);
+  if (k === null) {
+    const below = image(shape, i => [0, 0, 0, isBelowZero(shown[i], limit) ? 255 : 0]);
+    stripe(context, below, place);
   }
 }
 
+// stripes where a mask is opaque that lies at `place`
+function stripe(context, mask, place) {
+  const layer = make("canvas", { width: context.canvas.width, height: context.canvas.height });
+  const onLayer = layer.getContext("2d");
+  onLayer.imageSmoothingEnabled = context.imageSmoothingEnabled;
+  onLayer.setTransform(context.getTransform());
+  onLayer.drawImage(mask, ...place);
+  onLayer.resetTransform();
+  onLayer.globalCompositeOperation = "source-in";
+  drawStripes(onLayer);
+  context.resetTransform();
+  context.drawImage(layer, 0, 0);
+}
+
 // what a threshold keeps: the largest component in the map's colours, the others pale, the rest dark
-function keptImage({ label, number }, laid, colour) {
+function keptImage({ label, number }, laid) {
   return image(grid, i => {
-    if (!label[i]) return [0, 0, 0, 120];
-    return label[i] === number ? colour(laid[i]) : [...FOR, 40];
+    if (!label[i]) return [0, 0, 0, 150];
+    return evidenceColour(laid[i], data.scale, label[i] === number ? MAP_WEIGHT : 40);
   });
+}
+
+// the rectangle of all cells: x, y, width and height, in the photo's pixels
+function allCells() {
+  const [left, top, right, bottom] = data.cells;
+  return [left, top, right - left, bottom - top];
 }
 
 // x, y, width and height of a cell, in the photo's pixels
 function cellRectangle(cell) {
-  const [left, top, right, bottom] = data.cells, width = (right - left) / W, height = (bottom - top) / H;
+  const [left, top, ...sides] = allCells(), width = sides[0] / W, height = sides[1] / H;
   return [left + (cell % W) * width, top + Math.floor(cell / W) * height, width, height];
 }
 
@@ -138,18 +192,25 @@ function drawMarks(d) {
     return;
   }
   if (strongestShare) {  // of the unit that is pointed at, or of the ten that matter most
-    const units = lit.k === null ? topUnits(d.parts, 10, d.on) : [lit.k];
+    const k = shownUnit(), units = k === null ? topUnits(d.parts, 10, d.on) : [k];
     for (const cell of new Set(units.map(k => strongestCell[k]))) mark(cellRectangle(cell), "counts");
   }
   mark(cellRectangle(currentCell(d)), "cursor");
 }
 
 function drawLegend(d) {
-  const { colour, limit } = painting(d), canvas = $("legend"), context = canvas.getContext("2d");
-  const low = lit.k === null ? -limit : 0, printed = value => (lit.k === null ? sumForm(value) : value);
-  const colours = image([canvas.width, 1], i => colour(low + (limit - low) * (i + 0.5) / canvas.width));
-  context.clearRect(0, 0, canvas.width, 1);
-  context.drawImage(colours, 0, 0);
+  const { k, colour, limit } = painting(d), canvas = $("legend"), context = canvas.getContext("2d");
+  const low = k === null ? -limit : 0, printed = value => (k === null ? sumForm(value) : value);
+  const pixels = side => Math.max(1, Math.round(side * devicePixelRatio));
+  canvas.width = pixels(canvas.clientWidth);
+  canvas.height = pixels(canvas.clientHeight);
+  const value = i => low + (limit - low) * (i + 0.5) / canvas.width;
+  context.drawImage(image([canvas.width, 1], i => colour(value(i))), 0, 0, canvas.width, canvas.height);
+  if (low) {
+    context.rect(0, 0, canvas.width / 2, canvas.height);
+    context.clip();
+    drawStripes(context);
+  }
   show({
     "legend-low": number(printed(low), printed(limit)), "legend-zero": low ? "0" : "",
     "legend-high": `${low ? "+" : ""}${number(printed(limit))}`,
@@ -158,26 +219,48 @@ function drawLegend(d) {
 
 function drawCaption(d) {
   const cell = currentCell(d), values = shownMap(d);
-  $("caption").textContent = caption(cell, number(sumForm(values[cell]), sumForm(data.scale)));
+  const value = number(sumForm(values[cell]), sumForm(data.scale));
+  write($("caption"), caption(d, `Cell ${place(cell)}: ${value}.`));
   const highest = largestSize(values);
-  const beyond = lit.k === null && state.step !== "box" && highest > data.scale * 1.0005;
+  const beyond = shownUnit() === null && state.step !== "box" && highest > data.scale * 1.0005;
   $("beyond").textContent = beyond
     ? `The strongest value here, ${number(sumForm(highest))}, lies beyond the end of the scale.` : "";
-  const taking = sum(d.on);
-  $("silenced").hidden = taking === K;
-  show({ silenced: `${taking} of ${K} units take part: these are not the network's own numbers.` });
+  const taking = d.on.filter((on, k) => on && !data.silent.includes(k)).length, whole = sum(d.on) === K;
+  show({
+    silenced: taking === K ? `All ${K} units take part.`
+      : `${taking} of ${K} units take part: these are not the network's own numbers.`,
+    verdict: verdict(whole),
+  });
+  $("use-all").hidden = whole;
 }
 
-function caption(cell, value) {
-  const A = nameOf(state.c), B = nameOf(state.against);
-  if (lit.k !== null) return `Unit ${lit.k}: amber where it fires, at most ${number(largest(unit(lit.k)))}.`;
+// What the network says of the photo. It is not computed anew where units are silenced on the page.
+function verdict(whole) {
+  const best = ranking[0], before = data.silent.length ? "with all other units, " : "with all units, ";
+  const said = data.doubt ?? `its best class is ${nameOf(best)}, ${percent(probabilities(ownS)[best])}`;
+  const sentence = (whole ? "" : before) + said;
+  return `${sentence[0].toUpperCase()}${sentence.slice(1)}.`;
+}
+
+function caption(d, cell) {
+  const A = nameOf(state.c), B = nameOf(state.against), k = shownUnit();
+  if (k !== null) return `Unit ${k}: amber where it fires, at most ${number(largest(unit(k)))}.`;
+  if (state.step === "units" && lit.k !== null) {
+    const [now, other] = d.on[lit.k] ? ["with", "without"] : ["without", "with"];
+    return `The map ${now} unit ${lit.k}. ${cell} ` + (d.on[lit.k] || state.silent.includes(lit.k)
+      ? `Press the unit again to see the map ${other} it.` : `It is not among the first ${state.n} units.`);
+  }
   if (state.step === "box") {
-    return "Red: what exceeds the threshold; pale: all but the largest component. Solid line: its box."
+    return "In colour: the largest component above the threshold. Pale: the other components. Dark: what is "
+      + "not above it. Solid line: the box."
       + (state.truth ? " Dashed: the true box. Dotted: the centre box." : "");
   }
   if (state.step === "classes") {
-    const shown = { a: A, b: B, difference: `${A} minus ${B}` }[state.side];
-    return `The map of ${shown}. Cell ${place(cell)}: ${value}.`;
+    const [shown, red, blue] = {
+      a: [A, `for ${A}`, "against it"], b: [B, `for ${B}`, "against it"],
+      difference: [`${A} minus ${B}`, `for ${A}`, `for ${B}`],
+    }[state.side];
+    return `The map of ${shown}. ${cell} Red is evidence ${red}; blue with stripes, ${blue}.`;
   }
-  return `Cell ${place(cell)}: ${value}. Red is evidence for ${A}, blue is evidence against it.`;
+  return `${cell} Red is evidence for ${A}; blue with stripes, against it.`;
 }

@@ -114,19 +114,20 @@ function answerNegative(d) {
     if (product < lowest) [lowest, at] = [product, i];
   }
   if (at < 0) {
-    answer("answer-negative", "The weight decides. Here no product is negative, at no cell.");
+    answer("answer-negative", "The sign of its weight decides. Here no product is negative, at any cell.");
     return;
   }
   const k = Math.floor(at / CELLS), cell = at % CELLS;
   answer("answer-negative",
-    `No. The weight decides. Unit ${k} fires with ${number(f[at])} at cell ${place(cell)}, and its weight `,
-    `is ${number(sumForm(d.wc[k]))}: the product ${number(sumForm(lowest))} is evidence against `,
+    `No, the sign of its weight decides. Unit ${k} fires with ${number(f[at])} at cell ${place(cell)}, and `,
+    `its weight is ${number(sumForm(d.wc[k]))}: the product ${number(sumForm(lowest))} is evidence against `,
     `${nameOf(state.c)}. `,
     word("Look at that cell", `cell ${cell}`), ".");
 }
 
 // --- step 2: the score ---------------------------------------------------------------------------
 
+const LISTED = 10;  // classes in the ranking
 let cellOrder = [];  // of the bars of the chart
 
 // the bars: what each cell counts for in the score
@@ -158,20 +159,22 @@ function drawScore(d) {
   });
   drawCellChart(d, values, level);
   drawProducts(d);
-  $("ranking").replaceChildren(...ranked(d.S).slice(0, 10).map(other => rankingLine(other, d)));
+  $("ranking").replaceChildren(...ranked(d.S).slice(0, LISTED).map(other => rankingLine(other, d)));
 }
 
 let productsOf = "";
 
 // w_k^c f_k(x, y) of all units (rows, in the order of what they add) and all cells (columns), what
-// each row gives and what each column gives; each of the three on a scale of its own
+// each row gives and what each column gives; each of the three on a scale of its own, which follows the
+// square root: most products are small
 function drawProducts(d) {
   if (productsOf === d.key) return;
   productsOf = d.key;
   const paint = (id, size, values) => {
-    const limit = largestSize(values), canvas = $(id);
+    const roots = values.map(value => Math.sign(value) * Math.sqrt(Math.abs(value)));
+    const limit = largestSize(roots), canvas = $(id);
     [canvas.width, canvas.height] = size;
-    canvas.getContext("2d").drawImage(image(size, i => colourOf(values[i], limit, FOR)), 0, 0);
+    canvas.getContext("2d").drawImage(image(size, i => evidenceColour(roots[i], limit, 255)), 0, 0);
   };
   const products = d.order.flatMap(k => Array.from(unit(k), activation => d.on[k] * d.wc[k] * activation));
   paint("products", [CELLS, K], products);
@@ -213,31 +216,32 @@ function rankingLine(c, d) {
 const thumbs = { best: 16, last: 8, made: "" };
 
 function drawUnits(d) {
-  const c = state.c, sums = sumsOfFirst(d), text = value => number(value, largestSize(sums));
-  const high = largest(sums), low = smallest(sums);  // sums[0] is 0
+  const c = state.c, { sums } = d, text = value => number(value, largestSize(sums));
+  const high = largest(sums);  // sums[0] is 0
   show({
     S: number(d.S[c]), P: percent(d.P[c]), "best-now": nameOf(argmax(d.S)), n: state.n,
-    "n-sum": text(sums[state.n]), "all-sum": text(sums[K]), "for-sum": text(high),
+    "n-sum": text(sums[state.n]), "all-sum": text(sums[K]), "for-sum": text(high), without: without(),
   });
   $("n").value = state.n;
-  chart("units-chart", K, [low, high], [
+  // the axis is that of all units: where some are silenced, the curve moves and the axis stays
+  const reach = [...sums, ...sumsOfFirst(d.order.map(k => d.parts[k]))];
+  chart("units-chart", K, [smallest(reach), largest(reach)], [
     line(`M0 ${-sums[K]}H${K}`, "mean"),
     line(`M0 ${-0.9 * high}H${K}`, "faint"),
     line(`M${Array.from(sums, (value, n) => `${n} ${-value}`).join("L")}`, "curve"),
-    line(`M${state.n} ${-high}V${-low}`, "now"),
+    line(`M${state.n} ${-largest(reach)}V${-smallest(reach)}`, "now"),
   ], [[sums[K], text(sums[K])], [0, "0"]],
   `The sum of the first n units: at most ${number(high)}, at the end ${number(sums[K])}`);
   makeThumbs(d);
   for (const thumb of all(".thumbs button")) thumb.setAttribute("aria-pressed", !d.on[thumb.dataset.k]);
-  answerUnits(d.parts, sums);
+  answerUnits(sums);
   answerSilence(d);
 }
 
-// sums[n]: what the first n units add up to
-function sumsOfFirst(d) {
-  const sums = new Float64Array(K + 1);
-  d.order.forEach((k, n) => { sums[n + 1] = sums[n] + d.parts[k]; });
-  return sums;
+// which of the units do not count: after "256 units"
+function without() {
+  const count = state.silent.length;
+  return count ? `, without ${count === 1 ? `unit ${state.silent[0]}` : `the ${count} silenced ones`},` : "";
 }
 
 function makeThumbs(d) {
@@ -248,13 +252,13 @@ function makeThumbs(d) {
   $("best-units").replaceChildren(...d.order.slice(0, split).map(k => thumb(k, d)));
   $("last-units").replaceChildren(...last.map(k => thumb(k, d)));
   for (const id of ["last-heading", "last-units", "more-units"]) $(id).hidden = split === K;
-  show({ "best-units": split === K ? "All units" : "The units that raise it most" });
+  show({ "best-units": split === K ? "All units" : "The units that raise the sum most" });
 }
 
 function thumb(k, d) {
   const values = unit(k), limit = largestSize(values), part = number(d.parts[k], d.parts[d.order[0]]);
   const canvas = image([W, H], cell => {  // on black
-    const [red, green, blue, alpha] = colourOf(values[cell], limit, FIRES);
+    const [red, green, blue, alpha] = firingColour(values[cell], limit);
     return [red, green, blue].map(light => light * alpha / 255).concat(255);
   });
   const label = make("span", { textContent: d.parts[k] > 0 ? `+${part}` : part });
@@ -264,20 +268,21 @@ function thumb(k, d) {
   return button;
 }
 
-function answerUnits(parts, sums) {
-  const ninety = countCarrying(parts, 0.9), top = argmax(sums);
+function answerUnits(sums) {
+  const ninety = countCarrying(sums, 0.9), top = argmax(sums);
   const text = n => number(sums[n], largestSize(sums));
   if (ninety === 0) {
-    answer("answer-ninety", "None: no unit raises it.");
+    answer("answer-ninety", "None: no unit raises the sum.");
   } else {
-    const count = ninety === 1 ? "One unit" : `The first ${ninety} units`;
-    answer("answer-ninety", `${count} of ${K}: ${text(ninety)} of ${text(top)}, which is what all units `,
-      "that raise it add up to. ", word("Take these", "ninety"), ".");
+    const count = ninety === 1 ? "The first unit adds" : `The first ${ninety} units${without()} add up to`;
+    answer("answer-ninety", `${count} ${text(ninety)}. All units that raise the sum add up to ${text(top)}. `,
+      word(ninety === 1 ? "Take it" : "Take these", "ninety"), ".");
   }
   const falls = top < K && sums[top] - sums[K] > 5e-4 * Math.abs(sums[top]);
   answer("answer-overshoot", falls
-    ? `The first ${top} units add up to ${text(top)}. The units behind them lower the sum: they fire, and `
-      + `their weight for ${nameOf(state.c)} is negative. They take away ${number(sums[top] - sums[K])}.`
+    ? `The first ${top} units${without()} add up to ${text(top)}. The units after them lower the sum: they `
+      + `fire, and their weight for ${nameOf(state.c)} is negative. They lower it by `
+      + `${number(sums[top] - sums[K], largestSize(sums))}.`
     : `It does not, for ${nameOf(state.c)}: no unit lowers the sum.`);
 }
 
@@ -357,7 +362,7 @@ function drawBox(d) {
     field.max = photo[i % 2] - 1;
     if (field !== document.activeElement) field.value = state.truth ? state.truth[i] : "";
   });
-  answerApart(fallsApart(d));
+  answerApart(fallsApart(d), keptAt(d, data.threshold).number);
   $("overlap").hidden = !state.truth;
   if (state.truth) drawOverlap(d);
   else answer("answer-best", "Draw the true box first.");
@@ -368,18 +373,26 @@ function boxText({ found, number: largestOne, box }, seen) {
   const kept = pixelsOf(found), share = percent(found[largestOne - 1].pixels / kept);
   const count = found.length === 1 ? "one component" : `${found.length} components`;
   return `${percent(kept / seen)} of what the network saw is kept, in ${count}. The largest has ${share} of `
-    + `it. Its box: columns ${box[0]} to ${box[2]}, rows ${box[1]} to ${box[3]} of the photo.`;
+    + `what is kept. Its box: columns ${box[0]} to ${box[2]}, rows ${box[1]} to ${box[3]} of the photo.`;
 }
 
-function answerApart(apart) {
-  if (apart === null) {
-    answer("answer-apart", "It does not: it shrinks and stays in one piece.");
+// what becomes of the component that the paper's threshold gives, when t rises; `exists` is 0 where it
+// gives none
+function answerApart({ t, pieces, crumbs }, exists) {
+  if (t !== null) {
+    answer("apart", word(`Raise it to ${t.toFixed(2)}`, "t-apart"),
+      ": there the largest component falls apart.");
+    answer("answer-apart",
+      `At t = ${t.toFixed(2)}, into pieces of ${pieces.join(" and ")} pixels. The box holds only the `,
+      "largest. A higher threshold keeps less, but the box can also jump to another place.");
     return;
   }
-  answer("answer-apart",
-    `At t = ${apart.t.toFixed(2)}, into pieces of ${apart.pieces.join(" and ")} pixels. The box holds the `,
-    "largest only. A higher threshold keeps less, but the box can also jump to another place. ",
-    word("Set it", "t-apart"), ".");
+  const whole = crumbs ? `only crumbs break off, each less than ${100 * CRUMB} % of what is left`
+    : "it shrinks and stays in one piece";
+  const raised = `However far you raise it, ${crumbs ? "only crumbs break off" : "nothing breaks off"}.`;
+  answer("apart", exists ? raised : "");
+  answer("answer-apart", exists ? `It does not, at any t up to 0.99: ${whole}.`
+    : "There is none: no value of this map is positive.");
 }
 
 function drawOverlap(d) {
