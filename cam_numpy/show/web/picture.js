@@ -58,8 +58,8 @@ const palette = Uint8Array.from(atob(data.palette), letter => letter.charCodeAt(
 // Red, green, blue and alpha of evidence: the diverging colours of cam_numpy/show/colours.py, on a linear
 // scale from -limit to limit.
 function evidenceColour(value, limit, alpha = MAP_WEIGHT) {
-  const place = limit > 0 ? (value + limit) * (255 / (2 * limit)) : 127.5;
-  const i = 3 * rint(Math.min(Math.max(place, 0), 255));
+  const position = limit > 0 ? (value + limit) * (255 / (2 * limit)) : 127.5;
+  const i = 3 * rint(Math.min(Math.max(position, 0), 255));
   return [palette[i], palette[i + 1], palette[i + 2], alpha];
 }
 
@@ -78,6 +78,10 @@ function image([width, height], colour) {
   for (let i = 0; i < width * height; i++) pixels.data.set(colour(i), 4 * i);
   context.putImageData(pixels, 0, 0);
   return canvas;
+}
+
+function pixelsOnScreen({ clientWidth, clientHeight }) {
+  return [clientWidth, clientHeight].map(side => Math.max(1, Math.round(side * devicePixelRatio)));
 }
 
 // Stripes over a whole canvas: near 0 a colour is too pale to tell its sign.
@@ -111,8 +115,7 @@ let painted = "";
 
 function drawPicture(d) {
   const canvas = $("map"), { k, key, values, limit, colour } = painting(d);
-  const pixels = side => Math.max(1, Math.round(side * devicePixelRatio));
-  const size = [pixels(canvas.clientWidth), pixels(canvas.clientHeight)];
+  const size = pixelsOnScreen(canvas);
   const plain = state.view === "photo" && k === null;
   const kept = state.step === "box" && k === null ? keptAt(d, state.t) : null;
   const now = [key, size, state.view, kept && state.t].join(";");
@@ -131,22 +134,22 @@ function drawPicture(d) {
     return;
   }
   const smooth = state.view === "smooth" && k === null;
-  const [shown, shape, place] = smooth ? [layOnSeen(values), grid, seen] : [values, [W, H], allCells()];
+  const [shown, sides, where] = smooth ? [layOnSeen(values), grid, seen] : [values, [W, H], allCells()];
   context.imageSmoothingEnabled = smooth;
-  context.drawImage(image(shape, i => colour(shown[i])), ...place);
+  context.drawImage(image(sides, i => colour(shown[i])), ...where);
   if (k === null) {
-    const below = image(shape, i => [0, 0, 0, isBelowZero(shown[i], limit) ? 255 : 0]);
-    stripe(context, below, place);
+    const below = image(sides, i => [0, 0, 0, isBelowZero(shown[i], limit) ? 255 : 0]);
+    stripe(context, below, where);
   }
 }
 
-// stripes where a mask is opaque that lies at `place`
-function stripe(context, mask, place) {
+// stripes where a mask is opaque that lies at the rectangle `where`
+function stripe(context, mask, where) {
   const layer = make("canvas", { width: context.canvas.width, height: context.canvas.height });
   const onLayer = layer.getContext("2d");
   onLayer.imageSmoothingEnabled = context.imageSmoothingEnabled;
   onLayer.setTransform(context.getTransform());
-  onLayer.drawImage(mask, ...place);
+  onLayer.drawImage(mask, ...where);
   onLayer.resetTransform();
   onLayer.globalCompositeOperation = "source-in";
   drawStripes(onLayer);
@@ -201,9 +204,7 @@ function drawMarks(d) {
 function drawLegend(d) {
   const { k, colour, limit } = painting(d), canvas = $("legend"), context = canvas.getContext("2d");
   const low = k === null ? -limit : 0, printed = value => (k === null ? sumForm(value) : value);
-  const pixels = side => Math.max(1, Math.round(side * devicePixelRatio));
-  canvas.width = pixels(canvas.clientWidth);
-  canvas.height = pixels(canvas.clientHeight);
+  [canvas.width, canvas.height] = pixelsOnScreen(canvas);
   const value = i => low + (limit - low) * (i + 0.5) / canvas.width;
   context.drawImage(image([canvas.width, 1], i => colour(value(i))), 0, 0, canvas.width, canvas.height);
   if (low) {
