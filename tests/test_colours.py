@@ -93,3 +93,10 @@ def test_unusual_maps_have_a_defined_and_labelled_look():
     wanted = palette("inferno")[round(255 * 8 / 11)]
     np.testing.assert_array_equal(paint(against, scale_of(against))[1, 1], wanted)
     assert remark(M) == ""
+
+
+@pytest.mark.parametrize("colors", ["inferno", "jet", "diverging"])
+def test_a_map_of_zeros_has_the_colour_that_zero_has_in_other_maps(colors):
+    zeros = np.zeros((3, 4), np.float32)
+    usual = paint(zeros, scale_of(np.array([[0.0, 5.0]]), colors), colors)
+    assert np.array_equal(paint(zeros, scale_of(zeros, colors), colors), usual)

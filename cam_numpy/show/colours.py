@@ -111,9 +111,10 @@ def paint(M, scale, colors="inferno"):
         Grey where M is NaN.
     """
     low, high = scale
-    unit = 255 / (high - low) if high > low else 0.0  # a scale of zero alone: the low end
+    if low == high:  # zero alone: it keeps its colour, the first one or the middle one
+        low, high = (low - 1, high + 1) if colors == "diverging" else (low, high + 1)
     index = M - np.asarray(low, M.dtype)  # a new array, worked on in place: photos are large
-    index *= unit
+    index *= 255 / (high - low)
     seen = np.isfinite(index)
     index[~seen] = 0
     np.rint(index, out=index)

@@ -16,7 +16,7 @@ from PIL import Image
 from ..errors import InputError
 from ..names import cut
 from ..output import PNG_LEVEL
-from .colours import overlay, palette, remark, scale_of
+from .colours import overlay, paint, palette, remark, scale_of
 
 DPI = 120
 SLIDE = (11.6, 5.6)  # inches that the panels may take: a 16:9 slide less its margins
@@ -289,7 +289,7 @@ def draw_boxes(axes, box, true_boxes, scale):
 def _scale_bar(axes, scale, colors, label):
     low, high = scale
     if low == high:
-        axes.imshow(palette(colors)[:1, None], aspect="auto", extent=(0, 1, -1, 1))
+        axes.imshow(paint(np.zeros((1, 1)), scale, colors), aspect="auto", extent=(0, 1, -1, 1))
         axes.set_yticks([0])
     else:
         axes.imshow(palette(colors)[::-1, None], aspect="auto", extent=(0, 1, low, high))
