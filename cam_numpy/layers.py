@@ -11,8 +11,8 @@ from PIL import Image
 
 from .errors import refused
 from .image.photo import portrait, read_photo
-from .network.layers import Body, open_body
-from .network.network import Network
+from .network.layers import Body
+from .network.network import Network, open_body
 from .paper._checks import positive_integer
 
 if TYPE_CHECKING:

@@ -197,7 +197,7 @@ def public(tmp_path, monkeypatch):
     monkeypatch.setitem(catalogue.MODELS, "squeezenet1.0", replace(
         model, bytes=path.stat().st_size, sha256=catalogue.checksum(path)))
     known = replace(catalogue.LABELS, bytes=labels.stat().st_size, sha256=catalogue.checksum(labels))
-    monkeypatch.setattr("cam_numpy.network.network.LABELS", known)
+    monkeypatch.setattr("cam_numpy.network.locate.LABELS", known)
     return path
 
 

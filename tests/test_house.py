@@ -1,4 +1,4 @@
-"""The house: imports run one way, and the paper needs NumPy alone."""
+"""The house: imports run one way and in no circle, and the paper needs NumPy alone."""
 
 import ast
 import sys
@@ -44,6 +44,34 @@ def test_imports_run_one_way(room):
         rooms = {found for _, found in imports(path) if found}
         allowed = MAY_IMPORT[room] | (OPEN if room != "paper" else set())
         assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {sorted(rooms - allowed)}"
+
+
+def test_no_module_imports_itself_through_others():
+    """Imports on first use count; the package's own `__init__`, which loads all that way, is left out."""
+    needs = {path: {found for name in modules(path) if (found := file_of(name))}
+             for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"}
+    while free := [path for path, others in needs.items() if not others & set(needs)]:
+        for path in free:
+            del needs[path]
+    assert not needs, sorted(str(path.relative_to(ROOT)) for path in needs)
+
+
+def modules(path):
+    """The modules of cam_numpy that a file imports, at the top or on first use, as tuples of names."""
+    folder = path.relative_to(ROOT).parts[:-1]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    unread = {inner for node in ast.walk(tree) if isinstance(node, ast.If)
+              and getattr(node.test, "id", "") == "TYPE_CHECKING" for inner in ast.walk(node)}
+    for node in set(ast.walk(tree)) - unread:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            start = (*folder[: len(folder) - node.level + 1], *(node.module or "").split("."))
+            yield from ((*filter(None, start), *more) for more in [(), *((a.name,) for a in node.names)])
+
+
+def file_of(name):
+    """The file of a module, or None where the name is no module's."""
+    path = ROOT.joinpath(*name)
+    return path.with_suffix(".py") if name and path.with_suffix(".py").is_file() else None
 
 
 def test_the_paper_needs_numpy_alone_and_one_folder_knows_onnxruntime():

@@ -12,8 +12,8 @@ from cam_numpy import InputError, layer_maps, load
 from cam_numpy.__main__ import main
 from cam_numpy.commands.layers import _apart
 from cam_numpy.layers import most_varied, spread
-from cam_numpy.network import layers as network_layers
-from cam_numpy.network.layers import open_body
+from cam_numpy.network.network import open_body
+from cam_numpy.network.runner import Runner
 from tests import networks
 from tests.conftest import assert_texts_fit, scene
 from tests.test_exports import APPLIES, EXPECTED, EXPORTS, picture
@@ -171,8 +171,8 @@ def test_opening_a_network_opens_no_second_session(small):
 def test_one_forward_pass(small, monkeypatch):
     network, passes = load(small), []
     network.layers()
-    run = network_layers.run_session
-    monkeypatch.setattr(network_layers, "run_session", lambda *given: passes.append(given[1]) or run(*given))
+    run = Runner.run
+    monkeypatch.setattr(Runner, "run", lambda *given: passes.append(given[1]) or run(*given))
     layer_maps(scene(40, 60), network)
     assert passes == [["f"]]
 

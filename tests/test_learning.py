@@ -18,7 +18,7 @@ from cam_numpy.__main__ import main
 from cam_numpy.errors import CamNotApplicable
 from cam_numpy.image.photo import portrait
 from cam_numpy.learning import new_classes
-from cam_numpy.network.network import shipped as shipped_path
+from cam_numpy.network.locate import shipped as shipped_path
 from cam_numpy.paper.localisation import interval
 from cam_numpy.paper.probe import fit_classifier
 from cam_numpy.parallel import in_order

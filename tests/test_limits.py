@@ -15,7 +15,7 @@ from cam_numpy import explain, inspect, load
 from cam_numpy.__main__ import main
 from cam_numpy.errors import InputError
 from cam_numpy.image.preprocessing import PRESETS, Preprocessing
-from cam_numpy.network import onnx_reader, onnx_writer, session
+from cam_numpy.network import onnx_reader, onnx_writer, session, source
 from cam_numpy.network.onnx_reader import read_graph
 from tests import networks
 from tests.networks import BODY, GAP, GEMM, K
@@ -197,7 +197,7 @@ def test_a_file_that_is_cut_short_while_it_is_opened(small, monkeypatch):
         os.truncate(small, 100)
         return opened(*arguments, **options)
 
-    monkeypatch.setattr("cam_numpy.network.network.open_session", cut)
+    monkeypatch.setattr("cam_numpy.network.source.open_session", cut)
     network = load(small)
     assert network.w.shape == (networks.C, K)
     message = complaint(network.run, np.zeros((3, 16, 16), np.float32))
@@ -205,9 +205,9 @@ def test_a_file_that_is_cut_short_while_it_is_opened(small, monkeypatch):
 
 
 def test_large_files_are_mapped_and_small_ones_are_not(small, monkeypatch):
-    assert isinstance(session.model_bytes(small), bytes)
+    assert isinstance(source.model_bytes(small), bytes)
     monkeypatch.setattr(onnx_writer, "WHOLE", 100)
-    assert not isinstance(session.model_bytes(small), bytes)
+    assert not isinstance(source.model_bytes(small), bytes)
 
 
 def test_messages_of_onnxruntime_end_in_advice(small, tmp_path, capsys):

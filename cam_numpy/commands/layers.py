@@ -49,7 +49,7 @@ def add_parser(commands):
 def _layers(options):
     from ..image.photo import portrait
     from ..layers import layer_maps
-    from ..network.layers import open_body
+    from ..network.network import open_body
     from ..output import whole_file
     from ..show.figure import save
 

@@ -16,8 +16,7 @@ def add_parser(commands):
 
 
 def _models(options):
-    from ..network.catalogue import MODELS, cache_folder, is_fetched
-    from ..network.network import SHIPPED
+    from ..network.catalogue import MODELS, SHIPPED, cache_folder, is_fetched
 
     lines = [f"{'name':<20}{'size':>10}  {'CAM':<12}{'licence':<14}fetched"]
     for model in MODELS.values():

@@ -169,6 +169,46 @@ def read_labels(source):
     return [name or wnid for wnid, name in found], wnids if all(wnids) else None
 
 
+def name_classes(names, wnids, C, binary, model):
+    """The names of a network's classes.
+
+    Parameters
+    ----------
+    names, wnids : list of str, or None
+        What the file says, or the caller.
+    C : int
+    binary : bool
+        The network has a single score, for the second of two classes.
+    model : str
+        The network's name, for the messages.
+
+    Returns
+    -------
+    names : list of str
+    wnids : list of str, or None
+    assumed : list of str
+        Assumptions made where neither the file nor the caller gave a value.
+
+    Raises
+    ------
+    InputError
+        There are more names than classes, or fewer.
+    """
+    if names is None:
+        return [f"class {c}" for c in range(C)], None, [
+            'it does not name its classes, so they are called "class 0", "class 1" ... '
+            "(to change this: labels)"]
+    if binary and len(names) == 1:
+        names = [f"not {names[0]}", names[0]]
+    if len(names) != C:
+        raise InputError(f"{model} has {C} classes but {len(names)} names are given; "
+                         "give as labels a file with one name per line, in the order of the scores")
+    if (c := name_that_is_an_index(names)) is None:
+        return names, wnids, []
+    return names, wnids, [f'its class {c} is called "{names[c]}", which is also the index of another class: '
+                          "in words, the name is meant"]
+
+
 def _names(source):
     """The lines of a list of names."""
     if not isinstance(source, (list, tuple)) or not all(isinstance(name, str) for name in source):

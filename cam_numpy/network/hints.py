@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from ..image.preprocessing import PRESETS
-from .onnx_writer import part
-from .session import open_session
 
 ARITHMETIC = {"Add", "Sub", "Mul", "Div"}
 LAYOUT = {"Cast", "Transpose", "Identity"}
@@ -47,20 +45,20 @@ def _listed(text):
     return names if found else None
 
 
-def preprocessing(source, session):
+def preprocessing(source, x):
     """How photos are to be prepared, and which words of the file say so.
 
     Parameters
     ----------
-    source : (data, graph, path)
-        The bytes of a file, what `read_graph` reads in them, and where the file is.
-    session : onnxruntime.InferenceSession
+    source : Source
+    x : onnxruntime.NodeArg
+        The tensor that takes the picture.
 
     Returns
     -------
     found : Preprocessing or None
     """
-    metadata, x = source[1].metadata, session.get_inputs()[0]
+    metadata = source.graph.metadata
     if "task" in metadata and "names" in metadata:  # Ultralytics: a square crop, values from 0 to 1
         return replace(PRESETS["zero-one"], margin=1.0)
     pixels = metadata.get("Image.BitmapPixelFormat", "")  # Azure Custom Vision, Windows ML
@@ -76,7 +74,7 @@ def preprocessing(source, session):
 def _inside(source, tensor):
     """The preprocessing that is left to do where the graph itself normalises its input."""
     # x -> a x + c, as the first nodes compute it
-    graph = source[1]
+    graph = source.graph
     a, c, arithmetic = np.float32([1]), np.float32([0]), 0
     for _ in range(12):
         users = [node for node in graph.nodes if tensor in node.inputs and node.op not in {"Shape", "Size"}]
@@ -84,10 +82,11 @@ def _inside(source, tensor):
             break
         (node,) = users
         if node.op not in LAYOUT:
-            values = _values(source, [t for t in node.inputs if t != tensor])
-            if values is None:
+            constants = [t for t in node.inputs if t != tensor]
+            if not all(t in graph.constants for t in constants):
                 break
-            a, c = _applied(node, tensor, a, c, values)
+            values = source.values(constants)
+            a, c = _applied(node, tensor, a, c, [values[t] for t in constants])
             arithmetic += 1
         tensor = node.outputs[0]
     if not arithmetic:
@@ -97,14 +96,6 @@ def _inside(source, tensor):
     if 1 / 300 < factor < 1 / 20:
         return PRESETS["raw"]
     return PRESETS["zero-one"] if 1.9 < factor < 10 else None
-
-
-def _values(source, tensors):
-    """The values of constants, or None where they are none."""
-    data, graph, path = source
-    if not all(t in graph.constants for t in tensors):
-        return None
-    return open_session(part(data, graph, tensors), path, threads=1).run(tensors, {})
 
 
 def _applied(node, tensor, a, c, values):

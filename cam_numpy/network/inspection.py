@@ -14,9 +14,9 @@ from ..names import plain
 from ..paper.cam import sigmoid, softmax
 from .classes import short_name
 from .head import LINEAR, find_scores, read_head
-from .network import MissingWeights, Network, load, resolve
-from .onnx_reader import read_graph
-from .session import model_bytes
+from .locate import resolve
+from .network import Network, load
+from .source import MissingWeights, Source
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _try(network):
 def _by_graph(model, output, missing):
     """The verdict on a network whose weights are not there, as far as its graph tells."""
     path, _, _ = resolve(model)
-    graph = read_graph(model_bytes(path), path)
+    graph = Source(path).graph
     heads = [head for scores in find_scores(graph, path.name, output) if (head := read_head(graph, scores))]
     if len(heads) != 1:
         raise missing

@@ -6,18 +6,15 @@ units and two of places. Networks to which CAM does not apply have layers, too.
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import Assumed, CamNotApplicable, InputError
+from ..errors import InputError
 from .geometry import POINTWISE, Lost, Place, trace
-from .network import load, resolve
-from .onnx_reader import read_graph
-from .onnx_writer import slim
-from .session import model_bytes, open_session, run_session, stamp_of, unchanged, understand_input
+from .runner import Runner
+from .source import Source
 
 ACTIVATIONS = {
     "Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu",
@@ -87,10 +84,8 @@ class Body:
     """
 
     def __init__(self, path, preprocessing=None, end=None, units_first=None, threads=None):
-        self.name = path.name
-        self._file = path.resolve()
-        data, self._stamp = model_bytes(path), stamp_of(self._file)
-        self._graph = read_graph(data, path)
+        source = Source(path)
+        self.name, self._graph = source.name, source.graph
         self.f, self._units_first = end, units_first
         self._nodes = _before(self._graph, [end] if end else self._graph.outputs)
         self._found = found = activated(self._graph, self._nodes)
@@ -98,10 +93,8 @@ class Body:
                     for tensor in (node.inputs[0], node.outputs[0])]
         self._inside = [t for t in dict.fromkeys([*found, *reshaped, *([end] if end else [])])
                         if t in self._graph.makers]
-        added = [t for t in self._inside if t not in self._graph.outputs]
-        self._session = open_session(slim(data, self._file.name, added), path, threads)
-        self._input, self.preprocessing, self.assumed = understand_input(
-            self._session, self._graph.metadata, preprocessing, self.name)
+        self._runner = Runner(source, self._inside, preprocessing, threads)
+        self.preprocessing, self.assumed = self._runner.preprocessing, self._runner.assumed
 
     @cached_property
     def layers(self):
@@ -110,12 +103,11 @@ class Body:
     @cached_property
     def _placed(self):
         """Each layer with its place, as a run on an empty picture shows them."""
-        width, height = self.preprocessing.view((100, 100)).input
-        x = np.zeros((self.preprocessing.channels, height, width), np.float32)
-        arrays = dict(zip(self._inside, self._run(x, self._inside)))
+        x = np.zeros(self._runner.input_shape, np.float32)
+        arrays = dict(zip(self._inside, self._runner.run(self._inside, x), strict=True))
         shapes = {tensor: array.shape for tensor, array in arrays.items()}
         axes = (2, 3) if self.preprocessing.channels_first else (1, 2)
-        states = trace(self._graph, self._nodes, self._input.name, axes, shapes)
+        states = trace(self._graph, self._nodes, self._runner.input.name, axes, shapes)
         return self._listed(states, arrays) or self._refuse(states)
 
     def _listed(self, states, arrays):
@@ -148,10 +140,6 @@ class Body:
             return self._units_first(array)
         array = array[0].astype(np.float32, copy=False)
         return array if place.axes == (2, 3) else np.moveaxis(array, -1, 0)
-
-    def _run(self, x, tensors):
-        unchanged(self._file, self._stamp, self.name)
-        return run_session(self._session, tensors, x, self.preprocessing, self.name)[0]
 
     def choose(self, layers=None):
         """The names of some layers, given by name or index, from shallow to deep.
@@ -190,29 +178,8 @@ class Body:
         maps : list of (K, H, W) float32 array
         """
         places = {layer.name: place for layer, place in self._placed}
-        return [self._map(name, places[name], array) for name, array in zip(names, self._run(x, names))]
-
-
-def open_body(network=None, **options):
-    """The body of a network, also of one to which CAM does not apply.
-
-    Parameters
-    ----------
-    network : Network, Body, path or str, optional
-        A network from `load`, or whatever `load` takes.
-    **options
-        Those of `load`.
-    """
-    if isinstance(network, Body):
-        return network
-    try:
-        return load(network, **options).body
-    except CamNotApplicable:
-        path, preprocessing, _ = resolve(network, options.get("preprocessing"))
-        body = Body(path, preprocessing)
-        for text in body.assumed:
-            warnings.warn(f"{body.name}: {text}", Assumed, stacklevel=3)
-        return body
+        arrays = self._runner.run(names, x)
+        return [self._map(name, places[name], array) for name, array in zip(names, arrays, strict=True)]
 
 
 def activated(graph, nodes):

@@ -15,21 +15,14 @@ from ..paper.forms import GAP, NIN, SQUEEZENET
 from .ask import ask, ask_through_relu
 from .fold import MOST_WEIGHTS
 from .head import POOLING, Head, between, bits, dominators
-from .onnx_writer import part
+from .layout import as_stored, layouts, units_first, unrolled
 from .refuse import refusal
-from .session import TYPES, open_session
+from .session import TYPES
 
 NEAREST = 32  # tensors before the scores among which f is looked for
 PASSING = {"ReorderOutput", "QuantizeLinear", "DequantizeLinear", "Identity", "Dropout", "Transpose", "Cast"}
 FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 INTEGERS = ("tensor(uint8)", "tensor(int8)")
-
-
-class Tensor(NamedTuple):
-    """What a network computed from one made-up picture: the values, and onnxruntime's name of their type."""
-
-    value: np.ndarray
-    type: str
 
 
 class Found(NamedTuple):
@@ -53,8 +46,7 @@ class Cut:
 
     Parameters
     ----------
-    source : (data, graph, path)
-        The bytes of a file, what `read_graph` reads in them, and where the file is.
+    source : Source
     first, last : str
         The tensors.
     seen : dict of str to Tensor
@@ -66,12 +58,11 @@ class Cut:
     """
 
     def __init__(self, source, first, last, seen, axes="KHW", quantised=None):
-        data, graph, path = source
         self.first, self.last, self.axes, self.quantised = first, last, axes, quantised
-        self.nodes, self.sized = between(graph, first, last)
+        self.nodes, self.sized = between(source.graph, first, last)
         self.seen, self.batch = seen, None
         inputs = {t: TYPES[seen[t].type][1] for t in (first, *self.sized)}
-        self.session = open_session(part(data, graph, [last], inputs), path, threads=1)
+        self.session = source.open_part([last], inputs)
 
     def __call__(self, maps):
         """The last tensor (n, ...) for maps (n, K, H, W) of the first."""
@@ -96,7 +87,9 @@ class Cut:
         return together.shape == alone.shape and bool(np.abs(together - alone).max() <= 1e-5 * scale)
 
     def _run(self, maps, n):
-        fed = {self.first: self._laid_out(maps)}
+        first, last = self.seen[self.first], self.seen[self.last].value
+        copies = len(first.value)  # a batch of fixed size is filled with the same picture
+        fed = {self.first: as_stored(maps, self.axes, TYPES[first.type][0], copies, self.quantised)}
         for tensor in self.sized:  # only its size is asked
             value = self.seen[tensor].value
             fed[tensor] = np.zeros((n * len(value), *value.shape[1:]), value.dtype)
@@ -104,25 +97,10 @@ class Cut:
             (out,) = self.session.run([self.last], fed)
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ValueError(str(error)) from None
-        usual = self.seen[self.last].value
-        own = usual.shape[1:] if usual.ndim > 1 else usual.shape
-        copies = len(self.seen[self.first].value)  # a batch of fixed size is filled with the same picture
-        if out.size != n * copies * int(np.prod(own)) // (1 if usual.ndim > 1 else copies):
+        own = last.shape[1:] if last.ndim > 1 else last.shape
+        if out.size != n * copies * int(np.prod(own)) // (1 if last.ndim > 1 else copies):
             raise ValueError(f"{self.last} has shape {out.shape} for {n} maps")
         return out.reshape(n, -1, *own)[:, 0].astype(np.float32, copy=False)
-
-    def _laid_out(self, maps):
-        """Maps (n, K, H, W) as the first tensor is stored."""
-        value, dtype = self.seen[self.first].value, TYPES[self.seen[self.first].type][0]
-        n, K, H, W = maps.shape
-        if self.quantised:
-            scale, zero = self.quantised
-            limits = np.iinfo(dtype)
-            maps = np.clip(np.rint(maps / scale) + zero, limits.min, limits.max)
-        maps = maps if "H" in self.axes else maps.reshape(n, K, H * W)
-        if self.axes.endswith("K"):
-            maps = np.moveaxis(maps, 1, -1)
-        return np.ascontiguousarray(np.repeat(maps, len(value), axis=0), dtype)
 
 
 def search(source, scores, seen, picture, known):
@@ -130,8 +108,7 @@ def search(source, scores, seen, picture, known):
 
     Parameters
     ----------
-    source : (data, graph, path)
-        See `Cut`.
+    source : Source
     scores : Scores
     seen : dict of str to Tensor
         What the network computed from a made-up picture: all of `candidates`, and S.
@@ -149,9 +126,7 @@ def search(source, scores, seen, picture, known):
     CamNotApplicable
         Why CAM does not apply, or that this head cannot be followed.
     """
-    graph = source[1]
-    S = seen[scores.S]
-    name = source[2].name
+    graph, name, S = source.graph, source.name, seen[scores.S]
     if S.type not in FLOATS + INTEGERS:
         raise CamNotApplicable(f"its output {scores.output} holds {S.type[7:-1]}, not scores; "
                                "the paper needs the scores of the classes, before the softmax", name)
@@ -183,11 +158,11 @@ def _with_places(graph, scores, seen, picture):
     """The tensors that may be f, with their axes and their (H, W): the nearest, and it in other shapes."""
     tensors = [t for t in dominators(graph, scores.S)[:NEAREST] if t in seen and t != scores.S]
     shapes = {t: seen[t].value.shape for t in tensors if seen[t].type in FLOATS + INTEGERS}
-    places = [t for t in shapes if _layouts(shapes[t], picture)]
+    places = [t for t in shapes if layouts(shapes[t], picture)]
     if not places:
         return
     # rather a tensor with height and width than tokens, or means of rows, that are computed from it
-    whole = next((t for t in places if len(shapes[t]) == 4 and min(_layouts(shapes[t], picture)[0][1]) > 1),
+    whole = next((t for t in places if len(shapes[t]) == 4 and min(layouts(shapes[t], picture)[0][1]) > 1),
                  places[0])
     tried = set()
     for start in (whole, places[0]):
@@ -195,21 +170,8 @@ def _with_places(graph, scores, seen, picture):
         for t in sorted(places, key=lambda t: -len(shapes[t])):  # the same values, laid out in another order
             if t not in tried and np.array_equal(np.sort(seen[t].value, axis=None), values):
                 tried.add(t)
-                for axes, size in _layouts(shapes[t], picture):
+                for axes, size in layouts(shapes[t], picture):
                     yield t, axes, size
-
-
-def _layouts(shape, picture):
-    """How a shape could be units and places: the order of axes, and (H, W)."""
-    if len(shape) == 4 and 1 not in (shape[1], shape[3]):
-        found = [("KHW", shape[2:]), ("HWK", shape[1:3])]
-    elif len(shape) == 4:
-        found = [("KHW", shape[2:])] if shape[1] > 1 else [("HWK", shape[1:3])] if shape[3] > 1 else []
-    elif len(shape) == 3:
-        found = [("LK", unrolled(shape[1], picture)), ("KL", unrolled(shape[2], picture))]
-    else:
-        found = []
-    return [(axes, tuple(size)) for axes, size in found if size and size[0] * size[1] > 1]
 
 
 def _token(graph, scores, seen, picture):
@@ -228,19 +190,9 @@ def _with_a_token(shape, picture):
         unrolled(shape[1] - more, picture) for more in (1, 2))
 
 
-def unrolled(L, picture):
-    """(H, W) of L tokens, as the picture has its sides; None where they do not fill such a grid."""
-    width, height = picture
-    H = round((L * height / width) ** 0.5)
-    if H == 0 or L % H:
-        return None
-    W = L // H
-    return (H, W) if abs(H / W - height / width) < 0.35 * height / width else None
-
-
 def _ask_one(source, scores, seen, f, axes, size):
     """What one tensor's head answers: Found or None, and why not."""
-    data, graph, path = source
+    graph = source.graph
     nodes, _ = between(graph, f, scores.S)
     head = Head(GAP, f, scores.S, scores.output, nodes, _weights(graph, nodes), axes,
                 sigmoid=scores.sigmoid, asked=True)
@@ -249,14 +201,13 @@ def _ask_one(source, scores, seen, f, axes, size):
         head.quantised = _scale_and_zero(graph, f, nodes)
         if not head.quantised:
             return None, "unclear"
-        session = open_session(part(data, graph, list(head.quantised)), path, threads=1)
-        numbers = tuple(np.float32(value).item() for value in session.run(list(head.quantised), {}))
+        numbers = tuple(np.float32(value).item() for value in source.values(head.quantised).values())
     cut = Cut(source, f, scores.S, seen, axes, numbers)
     example = units_first(seen[f].value, axes, size, numbers)
     C, K = seen[scores.S].value.size // len(seen[scores.S].value), example.shape[0]
     if C * K > MOST_WEIGHTS:
         raise CamNotApplicable(f"{C} classes of {K} units have {C * K:,} weights; at most "
-                               f"{MOST_WEIGHTS:,} are asked for; the paper has about a million", path.name)
+                               f"{MOST_WEIGHTS:,} are asked for; the paper has about a million", source.name)
     precision = 11 if seen[f].type == "tensor(float16)" else 24
     answer = ask(cut.scores, example, min(precision, bits(graph, nodes)))
     if answer.form is None:
@@ -281,31 +232,10 @@ def _scale_and_zero(graph, f, nodes):
     return ()
 
 
-def units_first(value, axes, size, quantised=None):
-    """f (K, H, W) of a tensor as the network stores it.
-
-    Parameters
-    ----------
-    value : array
-        With the batch in front.
-    axes : str
-        See `Head`.
-    size : (int, int)
-        H and W.
-    quantised : (scale, zero), optional
-    """
-    f = value[0].astype(np.float32, copy=False)
-    if quantised:
-        f = (f - quantised[1]) * np.float32(quantised[0])
-    if axes.endswith("K"):
-        f = np.moveaxis(f, -1, 0)
-    return np.ascontiguousarray(f.reshape(len(f), *size))
-
-
 def _classifier(source, scores, seen, found, known):
     """The head, one step further back where its units are the scores; a refusal where it is no classifier."""
     head, w, b, numbers = found
-    name = source[2].name
+    name = source.name
     if not (w.shape[0] == w.shape[1] and np.abs(w - np.eye(len(w))).max() < 1e-3 and np.abs(b).max() < 1e-3):
         return found
     example = seen[head.f].value - (numbers[1] if numbers else 0)
@@ -313,7 +243,8 @@ def _classifier(source, scores, seen, found, known):
         back = _through_linear_layer(source, scores, seen, head)
         if back is not None:
             return back
-    if not (scores.probabilities or known == len(w) or _is_linear(source[1], head.f) and example.min() < 0):
+    linear = _is_linear(source.graph, head.f) and example.min() < 0
+    if not (scores.probabilities or known == len(w) or linear):
         raise CamNotApplicable(
             f"it ends with the {len(w)} pooled units of {head.f}: it extracts features and has no "
             "classifier; the paper has one linear layer behind the pooling, so export the network together "
@@ -337,7 +268,7 @@ def _is_linear(graph, tensor):
 
 def _through_linear_layer(source, scores, seen, head):
     """The Network in Network form, or the one with a ReLU before the pooling; None where it is neither."""
-    graph, g, found = source[1], seen[head.f].value, None
+    graph, g, found = source.graph, seen[head.f].value, None
     for h in [t for t in dominators(graph, head.f)[:6] if t in seen]:
         value = seen[h].value
         if seen[h].type not in FLOATS or value.ndim != 4 or value.shape[2:] != g.shape[2:]:
