@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cam_numpy import explain, load
 from cam_numpy.errors import CamNotApplicable, InputError
 from cam_numpy.network.ask import ask, ask_through_relu, bias, weigh_together, weights
+from cam_numpy.network.search import Cut
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K
@@ -86,6 +87,24 @@ PLACES_MATTER = {
 def test_no_form_explains_what_is_not_linear_in_F(name):
     answer = ask({**NOT_LINEAR, **PLACES_MATTER}[name], f)
     assert answer.form is None and answer.places_matter == (name in PLACES_MATTER)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("true", [True, False])
+def test_asked_at_one_place_a_head_says_the_same(name, true):
+    """And where what it says there does not explain its scores, it is asked at all places."""
+    a = np.full(K, 12.0 if name == "gsp" else 1)
+    asked = []
+
+    def layer(maps):
+        asked.append(maps.shape)
+        if maps.shape[2:] != (1, 1):
+            raise ValueError("one place")
+        return maps[:, :, 0, 0] @ (w if true else w[::-1]).T + b
+
+    answer = ask(HEADS[name], f, cell=(layer, a))
+    assert asked[-1] == (K, K, 1, 1) and answer.form.name == name and answer.error < 1e-5
+    np.testing.assert_allclose(answer.w, w, **CLOSE)
 
 
 def test_rounding_averages_out_when_many_units_are_weighed_together():
@@ -197,6 +216,28 @@ def test_heads_that_are_asked(tmp_path, name, batch):
         factor = 2 if name == "average and maximum" else 1
         np.testing.assert_allclose(network.w, factor * w, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(network.b, b, rtol=1e-3, atol=1e-3)
+
+
+FIXED = [("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})] + GEMM
+
+
+@pytest.mark.parametrize("head, expected", [
+    (FIXED, w),
+    ([("ReduceSum", ["r", "last"], "F", {"keepdims": 0})] + GEMM, 20 * w),  # of one size: the mean's weights
+    ([("Einsum", ["r", "w"], "s", {"equation": "nkp,ck->nc"}), ("Add", ["s", "b"], "S")], 20 * w),
+    ([FIXED[0], ("MatMul", ["F", "square"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
+     w @ SQUARE.T),
+])
+def test_a_head_of_fixed_size_is_asked_many_units_at_once(tmp_path, monkeypatch, head, expected):
+    """A Reshape to (1, K, 20) takes one map a time; what is behind it takes K units of one place."""
+    runs, run = [], Cut._run
+    monkeypatch.setattr(Cut, "_run", lambda cut, maps, n: runs.append(maps.shape) or run(cut, maps, n))
+    extra = {**EXTRA, "fixed": np.array([1, K, 20]), "last": np.array([2])}
+    path = networks.save(tmp_path / "n.onnx", BODY + [("Reshape", ["f", "fixed"], "r"), *head], extra,
+                         metadata=None, x=(1, 3, 16, 20), opset=13)
+    network = load(path)
+    assert network.form.name == "gap" and (K, K, 1, 1) in runs and (K, K, 4, 5) not in runs
+    np.testing.assert_allclose(network.w, expected, **CLOSE)
 
 
 def test_a_flattened_layer_with_one_weight_for_all_places_is_a_sum(tmp_path):

@@ -53,7 +53,7 @@ class Answer(NamedTuple):
     places_matter: bool = False
 
 
-def ask(head, f, bits=24):
+def ask(head, f, bits=24, cell=None):
     """Ask a head for w and b, and whether they are all there is to it.
 
     Parameters
@@ -65,6 +65,9 @@ def ask(head, f, bits=24):
         units fire.
     bits : {24, 11, 8}
         The precision in which the head computes.
+    cell : (callable, (K,) array), optional
+        The same head from maps of one place on, (n, K, 1, 1) to (n, C); and what the 1 of a unit of f
+        is there. It is asked first, as its questions are small, but its answers are tried on `head`.
 
     Returns
     -------
@@ -77,10 +80,23 @@ def ask(head, f, bits=24):
     if not np.isfinite(b).all():
         return Answer(None, None, None)
     forms = GSP if sums(head, f.shape, v, b) else GAP, GMP, GAP_GMP
-    answer = explain(head, f, weights(head, f.shape, v, b), b, bits, forms)
-    if answer.form is None and bits == 8:  # rounded scores hide what one unit adds
-        answer = explain(head, f, *weigh_together(head, f), bits, forms)
+    for guess in _guesses(head, f, v, b, bits, cell):
+        answer = explain(head, f, *guess, bits, forms)
+        if answer.form is not None:
+            break
     return answer
+
+
+def _guesses(head, f, v, b, bits, cell):
+    """w and b as several ways to ask tell them, the quickest first."""
+    if cell is not None:
+        layer, a = cell
+        shape = (len(a), 1, 1)
+        a = a * (f[0].size if sums(layer, shape, v, b) else 1)
+        yield weights(layer, shape, v, b) * np.float32(a), b
+    yield weights(head, f.shape, v, b), b
+    if bits == 8:  # rounded scores hide what one unit adds
+        yield weigh_together(head, f)
 
 
 def strength(f):

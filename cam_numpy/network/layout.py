@@ -1,7 +1,7 @@
 """How a network stores f: the order of the axes, tokens in a row, integers.
 
 The order of f's axes after the batch is "KHW" or "HWK" or, where the places are tokens in a row,
-"KL" or "LK", with L = H W.
+"KL" or "LK", with L = H W; "K" has one place.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ def unrolled(L, picture):
     return (H, W) if abs(H / W - height / width) < 0.35 * height / width else None
 
 
+def axes_of(shape, K):
+    """The order of the axes of an array of K units, also where they have one place; None of another one."""
+    first, last = {2: ("K", "K"), 3: ("KL", "LK"), 4: ("KHW", "HWK")}.get(len(shape), (None, None))
+    return first if shape[1:2] == (K,) else last if shape[-1:] == (K,) else None
+
+
 def size_of(shape, axes, picture):
     """(H, W) of f, stored with this shape and these axes; None where tokens do not fill a grid."""
     if "H" in axes:
@@ -79,7 +85,10 @@ def as_stored(maps, axes, dtype, copies=1, quantised=None):
         scale, zero = quantised
         limits = np.iinfo(dtype)
         maps = np.clip(np.rint(maps / scale) + zero, limits.min, limits.max)
-    maps = maps if "H" in axes else maps.reshape(n, K, H * W)
-    if axes.endswith("K"):
+    if axes == "K":
+        maps = maps.reshape(n, K)
+    elif "H" not in axes:
+        maps = maps.reshape(n, K, H * W)
+    if axes in ("HWK", "LK"):
         maps = np.moveaxis(maps, 1, -1)
     return np.ascontiguousarray(maps if copies == 1 else np.repeat(maps, copies, axis=0), dtype)

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..errors import CamNotApplicable
 from ..paper.forms import GAP, NIN, SQUEEZENET
-from .ask import ask, ask_through_relu
+from .ask import ask, ask_through_relu, strength
 from .fold import MOST_WEIGHTS
 from .head import POOLING, Head, between, bits, dominators
-from .layout import as_stored, layouts, units_first, unrolled
+from .layout import as_stored, axes_of, layouts, units_first, unrolled
 from .refuse import refusal
 from .session import TYPES
 
@@ -67,7 +67,7 @@ class Cut:
     def __call__(self, maps):
         """The last tensor (n, ...) for maps (n, K, H, W) of the first."""
         if len(maps) > 1 and self.batch is None:
-            self.batch = self._takes_a_batch(maps)
+            self.batch = self.takes_a_batch(maps)
         if self.batch:
             return self._run(maps, len(maps))
         return np.concatenate([self._run(m[None], 1) for m in maps])
@@ -76,7 +76,7 @@ class Cut:
         """The same for a cut that ends with the scores: (n, C)."""
         return self(maps).reshape(len(maps), -1)
 
-    def _takes_a_batch(self, maps):
+    def takes_a_batch(self, maps):
         """Whether several maps at once give what they give one by one."""
         try:
             together = self._run(maps[:2], 2)
@@ -209,13 +209,40 @@ def _ask_one(source, scores, seen, f, axes, size):
         raise CamNotApplicable(f"{C} classes of {K} units have {C * K:,} weights; at most "
                                f"{MOST_WEIGHTS:,} are asked for; the paper has about a million", source.name)
     precision = 11 if seen[f].type == "tensor(float16)" else 24
-    answer = ask(cut.scores, example, min(precision, bits(graph, nodes)))
+    answer = ask(cut.scores, example, min(precision, bits(graph, nodes)), _cell(source, cut, seen, example))
     if answer.form is None:
         return None, "places" if answer.places_matter else "linear"
     if not answer.w.any():
         return None, "constant"
     head.form = answer.form
     return Found(head, answer.w, answer.b, numbers), ""
+
+
+def _cell(source, cut, seen, f):
+    """The head from maps of one place on, where it takes many at once (see `ask`); or None.
+
+    It starts with the first tensor behind f that has the same units and takes any batch: often the
+    pooled units themselves, while f has as many places as a Reshape says.
+    """
+    K, rng = len(f), np.random.default_rng(5)
+    tensors = dominators(source.graph, cut.last)
+    for t in tensors[tensors.index(cut.first) :: -1]:
+        axes = axes_of(seen[t].value.shape, K) if t in seen and seen[t].type in FLOATS else None
+        if axes is None or t == cut.last:
+            continue
+        layer = Cut(source, t, cut.last, seen, axes)
+        if layer.takes_a_batch(rng.normal(size=(2, K, 1, 1)).astype(np.float32)):
+            return layer.scores, np.ones(K) if t == cut.first else _reached(source, cut, t, axes, seen, f)
+    return None
+
+
+def _reached(source, cut, tensor, axes, seen, f):
+    """How much of a unit of f that fires with 1, everywhere, arrives at another tensor of the same units."""
+    v = strength(f)
+    way = Cut(source, cut.first, tensor, seen, cut.axes, cut.quantised)
+    off, on = (way(np.full((1, *f.shape), value, np.float32))[0] for value in (0, v))
+    on = np.moveaxis(on - off, 0 if axes.startswith("K") else -1, 0)
+    return on.reshape(len(f), -1).mean(axis=1) / v
 
 
 def _weights(graph, nodes):
