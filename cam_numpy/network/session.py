@@ -47,6 +47,8 @@ def open_session(model, path, threads=None):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised anyway
     options.intra_op_num_threads = _count(threads)
+    # else idle threads keep their cores busy for some milliseconds, from the moment that they exist
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     folder = str(path.resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
