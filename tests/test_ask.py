@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cam_numpy import explain, load
 from cam_numpy.errors import CamNotApplicable, InputError
 from cam_numpy.network.ask import ask, ask_through_relu, bias, weigh_together, weights
+from cam_numpy.network.layout import unrolled
 from cam_numpy.network.search import Cut
 from tests import networks
 from tests.conftest import scene
@@ -138,6 +139,24 @@ def test_a_relu_hides_nothing(relu):
 
 def test_a_layer_that_mixes_places_is_no_1x1_convolution():
     assert ask_through_relu(lambda maps: maps + np.roll(maps, 1, axis=3), f)[0] is None
+
+
+# --- tokens in a row ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("rounded", [np.floor, np.ceil])
+@pytest.mark.parametrize("s", [4, 14, 16, 32])
+def test_tokens_are_laid_out_as_the_squares_that_they_stand_for(s, rounded):
+    """Whatever the picture's sides are, and however what is left at the edges is treated."""
+    for height in range(2 * s, 300, 23):
+        for width in range(2 * s, 300, 31):
+            H, W = (int(rounded(side / s)) for side in (height, width))
+            assert unrolled(H * W, (width, height)) == (H, W)
+
+
+@pytest.mark.parametrize("L", [2, 12, 48, 56, 197])
+def test_tokens_that_are_no_squares_of_the_picture_are_not_laid_out(L):
+    """Of a square picture, 7 rows of 8 are as likely as 8 rows of 7."""
+    assert unrolled(L, (224, 224)) is None and unrolled(49, (224, 224)) == (7, 7)
 
 
 # --- heads in files ---------------------------------------------------------------------------------
@@ -327,6 +346,32 @@ def test_eight_bits_are_approximate_and_the_error_is_measured(tmp_path, kind):
     e = explain(scene(24, 20), network)
     assert 0 < e.max_abs_error < 0.05 * np.abs(e.S).max() + 0.1  # of steps of 0.08
     assert "8 bits" in e.form.meaning
+
+
+def test_eight_bits_that_cut_off_the_scores_are_refused_with_the_measured_error(tmp_path):
+    """Calibrated for scores from -1 to 1, which are larger: no linear layer does that."""
+    step = {"ws": np.float32(np.abs(w).max() / 127), "Ss": np.float32(2 / 255)}
+    extra = {**EXTRA, **{name: np.array(value) for name, value in step.items()},
+             "q": np.rint(w / step["ws"]).astype(np.int8), "z8": np.array(0, np.int8),
+             "zS": np.array(128, np.uint8), "huge": 20 * b}
+    nodes = GAP + [("DequantizeLinear", ["q", "ws", "z8"], "wq"),
+                   ("Gemm", ["F", "wq", "huge"], "s", {"transB": 1}),
+                   ("QuantizeLinear", ["s", "Ss", "zS"], "Sq"), ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")]
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, opset=13)
+    with pytest.raises(CamNotApplicable, match=r"integers of 8 bits, and its scores .* by \d+% of the"):
+        load(path)
+
+
+def test_a_sigmoid_inside_of_the_linear_layer_hides_the_scores(tmp_path):
+    """As onnxruntime optimises Gemm and Sigmoid."""
+    fused = ("FusedGemm", ["F", "w", "b"], "S", {"transB": 1, "activation": "Sigmoid",
+                                                "domain": "com.microsoft"})
+    path = networks.save(tmp_path / "n.onnx", [*BODY, *GAP, fused])
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, path)
+    with pytest.raises(CamNotApplicable, match="holds the linear layer and its Sigmoid in one node"):
+        load(path)
 
 
 def test_a_hidden_layer_of_eight_bits_is_refused(tmp_path):

@@ -35,13 +35,23 @@ def layouts(shape, picture):
 
 
 def unrolled(L, picture):
-    """(H, W) of L tokens, as the picture has its sides; None where they do not fill such a grid."""
+    """(H, W) of L tokens that fill a picture as equal squares; None where no grid does, or several do.
+
+    A square of s pixels a side goes H = height / s times into the picture and W = width / s times,
+    both rounded down, or both rounded up.
+    """
     width, height = picture
-    H = round((L * height / width) ** 0.5)
-    if H == 0 or L % H:
-        return None
-    W = L // H
-    return (H, W) if abs(H / W - height / width) < 0.35 * height / width else None
+    found = []
+    for H in (H for H in range(1, L + 1) if L % H == 0):
+        W = L // H
+        # is there an s with height / (H + 1) < s <= height / H, and the same for the width?
+        down = max(height / (H + 1), width / (W + 1)) < min(height / H, width / W)
+        # or one with height / H <= s < height / (H - 1)?
+        least = max(height / H, width / W)
+        up = least * (H - 1) < height and least * (W - 1) < width
+        if down or up:
+            found.append((H, W))
+    return found[0] if len(found) == 1 else None
 
 
 def axes_of(shape, K):

@@ -6,7 +6,9 @@ the graph, by its name; where none is found, the words are "I cannot follow".
 
 from __future__ import annotations
 
-from .head import AFFINE, AVERAGE, LINEAR, MAXIMUM, POOLING, QUANTISING, between
+import numpy as np
+
+from .head import AFFINE, AVERAGE, LINEAR, MAXIMUM, POOLING, PROBABILITIES, QUANTISING, between, bits
 
 ACTIVATIONS = {
     "BiasGelu", "Celu", "Clip", "Elu", "Erf", "Exp", "FastGelu", "FusedGemm", "Gelu", "HardSigmoid",
@@ -27,7 +29,7 @@ ONE_LAYER = "the paper has one linear layer right behind the pooling, and trains
 THREE_STEPS = "the paper has a last conv layer, global average pooling and one linear layer"
 
 
-def refusal(graph, S, f, reason, seen):
+def refusal(graph, S, f, reason, error, seen):
     """The reason in words.
 
     Parameters
@@ -37,6 +39,8 @@ def refusal(graph, S, f, reason, seen):
         f is None where there is none.
     reason : {"places", "token", "linear", "constant", "unclear", "no places"}
         What the head's answers show.
+    error : float or None
+        How far the scores are from those of the nearest linear layer, as a fraction of its terms.
     seen : dict of str to Tensor
         For the shapes.
 
@@ -49,7 +53,7 @@ def refusal(graph, S, f, reason, seen):
     pools = [node for node in nodes if node.op in POOLING | {"ReduceSum"}
              and node.attributes.get("kernel_shape") != [1, 1]]
     if reason == "linear":
-        return _not_linear(graph, nodes, pools, f)
+        return _not_linear(graph, nodes, pools, f, error)
     if reason == "places":
         return _places(graph, nodes, pools, f)
     if reason == "token":
@@ -67,7 +71,7 @@ def _first(nodes, test):
     return next((node for node in nodes if test(node)), None)
 
 
-def _not_linear(graph, nodes, pools, f):
+def _not_linear(graph, nodes, pools, f, error):
     """The scores are a function of the pooled units, but not a linear one."""
     where = f"the pooling ({pools[0]})" if pools else f"f ({f})"
     behind = nodes[nodes.index(pools[0]) + 1 :] if pools else nodes
@@ -88,6 +92,10 @@ def _not_linear(graph, nodes, pools, f):
         return (f"the pooling is a mean of powers (GeM, {power}), which counts strong places more than weak "
                 "ones, so the mean of a map is not its score; the paper pools with the plain average, and "
                 "trains the network with it")
+    if nodes and nodes[-1].op == "FusedGemm" and nodes[-1].attributes.get("activation") in PROBABILITIES:
+        return (f"{nodes[-1]} holds the linear layer and its {nodes[-1].attributes['activation']} in one "
+                "node, so the file has no scores before the probabilities; the paper's linear layer gives "
+                "scores: take the file as it was before onnxruntime optimised it")
     squared = _first(behind, lambda node: node.op == "Mul" and len(set(node.inputs)) == 1)
     hidden = _first(behind, lambda node: node.op in ACTIVATIONS) or _first(
         behind, lambda node: node.op not in HARMLESS | QUANTISING)
@@ -99,6 +107,11 @@ def _not_linear(graph, nodes, pools, f):
     if {node.op for node in pools} & MAXIMUM and {node.op for node in pools} & AVERAGE:
         return ("the average and the maximum of each unit have weights of their own, so a unit has no single "
                 f"weight per class; {ONE_LAYER}")
+    if bits(graph, nodes) == 8 and np.isfinite(error):
+        return ("the head computes with integers of 8 bits, and its scores differ from those of the nearest "
+                f"linear layer by {error:.0%} of the sizes of the terms: too much to tell rounding from "
+                "another kind of head; the paper computes with floats: take the file as it was before it was "
+                "quantised")
     return _cannot_follow(nodes, f)
 
 

@@ -34,6 +34,14 @@ class Found(NamedTuple):
     numbers: tuple | None = None  # scale and zero, where f holds integers
 
 
+class Unfit(NamedTuple):
+    """Why a tensor is not f (see `cam_numpy.network.refuse.refusal`)."""
+
+    f: str | None
+    reason: str
+    error: float | None = None
+
+
 def candidates(graph, scores):
     """The tensors among which f is, the nearest to the scores first, and others whose size the head asks."""
     tensors = dominators(graph, scores.S)[:NEAREST]
@@ -137,21 +145,19 @@ def search(source, scores, seen, picture, known):
     why = []
     for f, axes, size in _with_places(graph, scores, seen, picture):
         try:
-            found, reason = _ask_one(source, scores, seen, f, axes, size)
-        except (ValueError, KeyError) as error:
-            if isinstance(error, CamNotApplicable):
-                raise
-            why.append((f, "unclear"))
-            continue
-        if found is not None:
-            return _classifier(source, scores, seen, found, known)
-        why.append((f, reason))
-    reasons = [reason for _, reason in why]
-    why = why or [(None, "no places")]
-    f, reason = why[reasons.index("linear") if "linear" in reasons else -1]
-    if reason in ("places", "no places"):
-        f, reason = _token(graph, scores, seen, picture) or (f, reason)
-    raise CamNotApplicable(refusal(graph, scores.S, f, reason, seen), name)
+            answer = _ask_one(source, scores, seen, f, axes, size)
+        except CamNotApplicable:
+            raise
+        except (ValueError, KeyError):
+            answer = Unfit(f, "unclear")
+        if isinstance(answer, Found):
+            return _classifier(source, scores, seen, answer, known)
+        why.append(answer)
+    why = why or [Unfit(None, "no places")]
+    unfit = next((one for one in why if one.reason == "linear"), why[-1])
+    if unfit.reason in ("places", "no places"):
+        unfit = _token(graph, scores, seen, picture) or unfit
+    raise CamNotApplicable(refusal(graph, scores.S, *unfit, seen), name)
 
 
 def _with_places(graph, scores, seen, picture):
@@ -175,12 +181,12 @@ def _with_places(graph, scores, seen, picture):
 
 
 def _token(graph, scores, seen, picture):
-    """The tokens among which one is a class token that alone leads to the scores, and "token"; or None."""
+    """The tokens among which one is a class token that alone leads to the scores; or None."""
     tokens = [t for t in dominators(graph, scores.S) if t in seen and seen[t].value.ndim == 3]
     if tokens and _with_a_token(seen[tokens[0]].value.shape, picture):
         nodes, _ = between(graph, tokens[0], scores.S)
         if not any(node.op in POOLING for node in nodes):
-            return tokens[0], "token"
+            return Unfit(tokens[0], "token")
     return None
 
 
@@ -191,7 +197,7 @@ def _with_a_token(shape, picture):
 
 
 def _ask_one(source, scores, seen, f, axes, size):
-    """What one tensor's head answers: Found or None, and why not."""
+    """What one tensor's head answers: Found, or Unfit."""
     graph = source.graph
     nodes, _ = between(graph, f, scores.S)
     head = Head(GAP, f, scores.S, scores.output, nodes, _weights(graph, nodes), axes,
@@ -200,7 +206,7 @@ def _ask_one(source, scores, seen, f, axes, size):
     if seen[f].type in INTEGERS:
         head.quantised = _scale_and_zero(graph, f, nodes)
         if not head.quantised:
-            return None, "unclear"
+            return Unfit(f, "unclear")
         numbers = tuple(np.float32(value).item() for value in source.values(head.quantised).values())
     cut = Cut(source, f, scores.S, seen, axes, numbers)
     example = units_first(seen[f].value, axes, size, numbers)
@@ -211,11 +217,11 @@ def _ask_one(source, scores, seen, f, axes, size):
     precision = 11 if seen[f].type == "tensor(float16)" else 24
     answer = ask(cut.scores, example, min(precision, bits(graph, nodes)), _cell(source, cut, seen, example))
     if answer.form is None:
-        return None, "places" if answer.places_matter else "linear"
+        return Unfit(f, "places") if answer.places_matter else Unfit(f, "linear", answer.error)
     if not answer.w.any():
-        return None, "constant"
+        return Unfit(f, "constant")
     head.form = answer.form
-    return Found(head, answer.w, answer.b, numbers), ""
+    return Found(head, answer.w, answer.b, numbers)
 
 
 def _cell(source, cut, seen, f):
