@@ -14,6 +14,7 @@ from cam_numpy.network.layout import unrolled
 from cam_numpy.network.search import Cut
 from tests import networks
 from tests.conftest import scene
+from tests.exports import heads
 from tests.networks import BODY, GAP, GEMM, C, K
 
 W = networks.weights()
@@ -21,6 +22,7 @@ w, b = W["w"], W["b"]
 RNG = np.random.default_rng(11)
 f = np.maximum(RNG.normal(size=(K, 3, 4)), 0).astype(np.float32)
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # float32
+STORED = heads.HERE  # files that heads.py made
 
 
 # --- a head as a function ------------------------------------------------------------------------
@@ -62,6 +64,16 @@ def test_a_head_says_its_form_and_its_weights(name):
     np.testing.assert_allclose(answer.w, w, **CLOSE)
     np.testing.assert_allclose(answer.b, b, **CLOSE)
     np.testing.assert_allclose(answer.form.scores(f, answer.w, answer.b), HEADS[name](f[None])[0], **CLOSE)
+
+
+def test_rounding_is_found_where_there_is_some():
+    """Weights stored in 16 bits, but computed with in 32, are exact; a rounded F is not."""
+    def rounded(maps):
+        return means(maps).astype(np.float16).astype(np.float32) @ w.T + b
+
+    assert ask(linear, f, bits=11).form.bits == 24
+    answer = ask(rounded, f, bits=11)
+    assert (answer.form.bits, answer.form.verdict) == (11, "approximate") and 1e-5 < answer.error < 1e-3
 
 
 SQUARE = RNG.normal(size=(K, K)).astype(np.float32)
@@ -161,80 +173,15 @@ def test_tokens_that_are_no_squares_of_the_picture_are_not_laid_out(L):
 
 # --- heads in files ---------------------------------------------------------------------------------
 
-MAX = [("GlobalMaxPool", ["f"], "q0"), ("Flatten", ["q0"], "Q")]
-CONV = [("Conv", ["f", "w4"], "c0")]
-POOL = [("GlobalAveragePool", ["s"], "p"), ("Flatten", ["p"], "S")]
-EXTRA = {
-    "wT": np.ascontiguousarray(w.T), "w4": w[:, :, None, None], "b4": b[:, None, None],
-    "axes": np.array([2, 3]),
-    "area": np.array(20, np.float32), "m1": np.array([0, 0, -1]),
-    "wide": np.concatenate([w, w[::-1]], axis=1), "square": SQUARE, "half": np.array(0.5, np.float32),
-    **{name: RNG.uniform(0.5, 2, C).astype(np.float32) for name in "ghmv"},
-}
-IN_FILES = {
-    "a sum": ([("ReduceSum", ["f", "axes"], "F", {"keepdims": 0})] + GEMM, "gsp"),
-    "a sum, divided": ([("ReduceSum", ["f", "axes"], "s", {"keepdims": 0}), ("Div", ["s", "area"], "F")]
-                       + GEMM, "gsp"),
-    "two means": ([("ReduceMean", ["f"], "r", {"axes": [3], "keepdims": 0}),
-                   ("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})] + GEMM, "gap"),
-    "flattened places": ([("Reshape", ["f", "m1"], "r"),
-                          ("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})]
-                         + GEMM, "gap"),
-    "tokens": ([("Reshape", ["f", "m1"], "r"), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
-                ("Erf", ["t"], "u"),
-                ("ReduceMean", ["u"], "F", {"axes": [1], "keepdims": 0})] + GEMM, "gap"),
-    "Einsum": ([("Einsum", ["f", "w"], "s", {"equation": "nkyx,ck->nc"}), ("Add", ["s", "b"], "S")], "gsp"),
-    "the mean of two heads": (GAP + [("Gemm", ["F", "w", "b"], "s1", {"transB": 1}),
-                                     ("MatMul", ["F", "wT"], "s2"),
-                                     ("Sum", ["s1", "s2"], "s3"), ("Mul", ["s3", "half"], "S")], "gap"),
-    "a residual head": (GAP + [("MatMul", ["F", "square"], "r"), ("Add", ["F", "r"], "G"),
-                               ("Gemm", ["G", "w", "b"], "S", {"transB": 1})], "gap"),
-    "a group convolution": ([GAP[0], ("Conv", ["pooled", "grouped"], "g0", {"group": 5}),
-                             ("Flatten", ["g0"], "S")], "gap"),
-    "average and maximum": (GAP + MAX + [("Add", ["F", "Q"], "G"),
-                                         ("Gemm", ["G", "w", "b"], "S", {"transB": 1})], "gap+gmp"),
-    "a pooling larger than the map": (
-        [("AveragePool", ["f"], "pooled", {"kernel_shape": [9, 9], "strides": [9, 9], "ceil_mode": 1}),
-         GAP[1]] + GEMM,
-        "gap"),
-    "Conv, Add, Relu": (CONV + [("Add", ["c0", "b4"], "c1"), ("Relu", ["c1"], "s")] + POOL, "squeezenet"),
-    "Conv, BatchNormalization, Relu": (
-        CONV + [("BatchNormalization", ["c0", "g", "h", "m", "v"], "c1"),
-                ("Relu", ["c1"], "s")] + POOL, "squeezenet"),
-    "Conv, BatchNormalization": (CONV + [("BatchNormalization", ["c0", "g", "h", "m", "v"], "s")] + POOL,
-                                 "nin"),
-    "100 P": (GAP + GEMM + [("Softmax", ["S"], "P0"), ("Mul", ["P0", "area"], "P")], "gap"),
-    "the best class": (GAP + GEMM + [("Softmax", ["S"], "P0"), ("ArgMax", ["P0"], "P", {"axis": 1})], "gap"),
-    "P, clipped": (GAP + GEMM + [("Sigmoid", ["S"], "P0"), ("Clip", ["P0"], "P")], "gap"),
-}
-
-
-def saved(path, nodes, x=(None, 3, 16, 20), opset=13, **options):
-    extra = {**EXTRA, "grouped": RNG.normal(size=(10, 1, 1, 1)).astype(np.float32)}
-    last = nodes[-1][2]
-    return networks.save(path, BODY + nodes, extra, (last,), metadata=None, x=x, opset=opset, **options)
-
-
-@pytest.mark.parametrize("batch", [None, 1, 2])
-@pytest.mark.parametrize("name", IN_FILES)
-def test_heads_that_are_asked(tmp_path, name, batch):
-    nodes, form = IN_FILES[name]
-    if name == "the best class":
-        path = saved(tmp_path / "n.onnx", nodes, (batch, 3, 16, 20))
-        model = onnx.load(path)
-        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
-        onnx.save(model, path)
-    else:
-        path = saved(tmp_path / "n.onnx", nodes, (batch, 3, 16, 20))
-    network = load(path)
-    assert network.form.name == form and network.head.f == ("u" if name == "tokens" else "f")
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("name", [name for name in heads.SUM | heads.AVERAGE | heads.RELU | heads.MIXED
+                                  if name != "view"])  # it reshapes to a batch of one
+def test_a_batch_that_is_free_or_fixed_changes_nothing(tmp_path, name, batch):
+    """The files of one picture are tested in test_heads.py."""
+    network = load(heads.save(tmp_path / "n.onnx", name, batch))
+    assert network.form.name == heads.truth(name)[0] and network.head.f == ("u" if name == "tokens" else "f")
     e = explain(scene(30, 30), network)  # the identity is checked on the network's own scores
     assert e.f.shape == (K, 4, 5) and e.max_abs_error < 1e-4
-    if name in ("a sum", "two means", "flattened places", "tokens", "Conv, Add, Relu", "100 P",
-                "average and maximum"):
-        factor = 2 if name == "average and maximum" else 1
-        np.testing.assert_allclose(network.w, factor * w, rtol=1e-3, atol=1e-3)
-        np.testing.assert_allclose(network.b, b, rtol=1e-3, atol=1e-3)
 
 
 FIXED = [("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})] + GEMM
@@ -245,13 +192,13 @@ FIXED = [("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})] + GEMM
     ([("ReduceSum", ["r", "last"], "F", {"keepdims": 0})] + GEMM, 20 * w),  # of one size: the mean's weights
     ([("Einsum", ["r", "w"], "s", {"equation": "nkp,ck->nc"}), ("Add", ["s", "b"], "S")], 20 * w),
     ([FIXED[0], ("MatMul", ["F", "square"], "G"), ("Gemm", ["G", "w", "b"], "S", {"transB": 1})],
-     w @ SQUARE.T),
+     w @ heads.SQUARE.T),
 ])
 def test_a_head_of_fixed_size_is_asked_many_units_at_once(tmp_path, monkeypatch, head, expected):
     """A Reshape to (1, K, 20) takes one map a time; what is behind it takes K units of one place."""
     runs, run = [], Cut._run
     monkeypatch.setattr(Cut, "_run", lambda cut, maps, n: runs.append(maps.shape) or run(cut, maps, n))
-    extra = {**EXTRA, "fixed": np.array([1, K, 20]), "last": np.array([2])}
+    extra = {**heads.ARRAYS, "last": np.array([2])}
     path = networks.save(tmp_path / "n.onnx", BODY + [("Reshape", ["f", "fixed"], "r"), *head], extra,
                          metadata=None, x=(1, 3, 16, 20), opset=13)
     network = load(path)
@@ -268,28 +215,24 @@ def test_a_flattened_layer_with_one_weight_for_all_places_is_a_sum(tmp_path):
     assert network.form.name == "gap"
 
 
-def test_a_feature_extractor_is_no_classifier(tmp_path):
-    path = saved(tmp_path / "n.onnx", GAP)
+def test_a_feature_extractor_is_a_classifier_where_its_units_are_named():
+    path = STORED / "features.onnx"
     with pytest.raises(CamNotApplicable, match="ends with the 5 pooled units of f: it extracts features"):
         load(path)
-    (tmp_path / "names.txt").write_text("\n".join("abcde"), encoding="utf-8")
-    assert load(path, labels=tmp_path / "names.txt").classes == list("abcde")
+    assert load(path, labels=list("abcde")).classes == list("abcde")
 
 
-def test_a_map_of_one_cell_is_refused(tmp_path):
-    with pytest.raises(CamNotApplicable, match="a map of one cell: f is 5 x 1 x 1 for a picture of 4 x 4"):
-        load(saved(tmp_path / "n.onnx", GAP + GEMM, (1, 3, 4, 4)))
-
-
-def test_a_class_token_is_named(tmp_path):
-    nodes = [("Reshape", ["f", "m1"], "r"), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
-             ("Concat", ["cls", "t"], "t0", {"axis": 1}), ("Transpose", ["t0"], "t1", {"perm": [0, 2, 1]}),
-             ("MatMul", ["t0", "t1"], "a0"), ("Softmax", ["a0"], "a"), ("MatMul", ["a", "t0"], "u"),
-             ("Gather", ["u", "zero"], "F", {"axis": 1})] + GEMM
-    extra = {**EXTRA, "cls": np.ones((1, 1, K), np.float32), "zero": np.array(0)}
-    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, metadata=None, x=(1, 3, 16, 20), opset=13)
-    with pytest.raises(CamNotApplicable, match="u holds 21 x 5 values, more tokens than the places of a map"):
-        load(path)
+@pytest.mark.parametrize("options, behind, assumed", [
+    ({}, [], True), ({"labels": [f"n{c}" for c in range(C)]}, [], False),
+    ({}, [("Softmax", ["S"], "P")], False),
+])
+def test_units_behind_a_relu_may_be_features_which_is_said(tmp_path, options, behind, assumed):
+    """SqueezeNet's graph is also that of a network whose classifier was cut off."""
+    nodes = BODY + heads.HEADS["relu-behind-a-bias"] + behind
+    path = networks.save(tmp_path / "n.onnx", nodes, heads.ARRAYS, (nodes[-1][2],), metadata=None)
+    network = load(path, **options)
+    said = [text for text in network.assumed if "7 pooled units behind a ReLU" in text]
+    assert network.form.name == "squeezenet" and len(said) == assumed
 
 
 def test_two_activations_are_named(tmp_path):
@@ -297,7 +240,8 @@ def test_two_activations_are_named(tmp_path):
              ("GlobalAveragePool", ["d"], "e"), ("Flatten", ["e"], "E"),
              ("Concat", ["F", "E"], "G", {"axis": 1}),
              ("Gemm", ["G", "wide", "b"], "S", {"transB": 1})]
-    extra = {**EXTRA, "body2": RNG.normal(size=(K, K, 2, 2)).astype(np.float32)}
+    extra = {"wide": np.concatenate([w, w[::-1]], axis=1),
+             "body2": RNG.normal(size=(K, K, 2, 2)).astype(np.float32)}
     path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, metadata=None, x=(1, 3, 16, 20))
     with pytest.raises(CamNotApplicable, match=r"the scores come from several activations \(f, d\), each"):
         load(path)
@@ -313,47 +257,16 @@ def test_of_several_outputs_the_choice_is_stated(tmp_path):
 
 # --- numbers of few bits -----------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind", ["dynamic", "QDQ", "QOperator"])
-def test_eight_bits_are_approximate_and_the_error_is_measured(tmp_path, kind):
-    step = {"ws": np.float32(np.abs(w).max() / 127), "fs": np.float32(4 / 255), "Ss": np.float32(20 / 255)}
-    q = np.rint(w / step["ws"]).astype(np.int8)
-    extra = {**EXTRA, **{name: np.array(value) for name, value in step.items()}, "q": q,
-             "qT": np.ascontiguousarray(q.T),
-             "z8": np.array(0, np.int8), "zu": np.array(0, np.uint8), "zS": np.array(128, np.uint8),
-             "b32": np.rint(b / (step["ws"] * step["fs"])).astype(np.int32)}
-    nodes = GAP + {
-        "dynamic": [("DynamicQuantizeLinear", ["F"], ["Fq", "Fs", "Fz"]),
-                    ("MatMulInteger", ["Fq", "qT", "Fz", "z8"], "i"),
-                    ("Cast", ["i"], "j", {"to": 1}), ("Mul", ["Fs", "ws"], "scale"),
-                    ("Mul", ["j", "scale"], "s"),
-                    ("Add", ["s", "b"], "S")],
-        "QDQ": [("QuantizeLinear", ["F", "fs", "zu"], "Fq"), ("DequantizeLinear", ["Fq", "fs", "zu"], "G"),
-                ("DequantizeLinear", ["q", "ws", "z8"], "wq"), ("Gemm", ["G", "wq", "b"], "s", {"transB": 1}),
-                ("QuantizeLinear", ["s", "Ss", "zS"], "Sq"), ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")],
-        "QOperator": [("QuantizeLinear", ["F", "fs", "zu"], "Fq"),
-                      ("QGemm", ["Fq", "fs", "zu", "q", "ws", "z8", "b32", "Ss", "zS"], "Sq",
-                       {"transB": 1, "domain": "com.microsoft"}),
-                      ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")],
-    }[kind]
-    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, opset=13)
-    if kind == "QOperator":
-        model = onnx.load(path)
-        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-        onnx.save(model, path)
-    network = load(path)
-    assert (network.form.name, network.form.verdict, network.form.bits) == ("gap", "approximate", 8)
-    np.testing.assert_allclose(network.w, w, atol=0.03)
-    e = explain(scene(24, 20), network)
+@pytest.mark.parametrize("name", ["int8-dynamic", "int8-qdq", "int8-qoperator"])
+def test_eight_bits_are_approximate_and_the_error_is_measured(name):
+    e = explain(scene(24, 20), load(STORED / f"{name}.onnx"))
     assert 0 < e.max_abs_error < 0.05 * np.abs(e.S).max() + 0.1  # of steps of 0.08
-    assert "8 bits" in e.form.meaning
+    assert e.form.verdict == "approximate" and "8 bits" in e.form.meaning
 
 
 def test_eight_bits_that_cut_off_the_scores_are_refused_with_the_measured_error(tmp_path):
     """Calibrated for scores from -1 to 1, which are larger: no linear layer does that."""
-    step = {"ws": np.float32(np.abs(w).max() / 127), "Ss": np.float32(2 / 255)}
-    extra = {**EXTRA, **{name: np.array(value) for name, value in step.items()},
-             "q": np.rint(w / step["ws"]).astype(np.int8), "z8": np.array(0, np.int8),
-             "zS": np.array(128, np.uint8), "huge": 20 * b}
+    extra = {**heads.ARRAYS, "Ss": np.array(2 / 255, np.float32), "huge": 20 * b}
     nodes = GAP + [("DequantizeLinear", ["q", "ws", "z8"], "wq"),
                    ("Gemm", ["F", "wq", "huge"], "s", {"transB": 1}),
                    ("QuantizeLinear", ["s", "Ss", "zS"], "Sq"), ("DequantizeLinear", ["Sq", "Ss", "zS"], "S")]
@@ -376,13 +289,11 @@ def test_a_sigmoid_inside_of_the_linear_layer_hides_the_scores(tmp_path):
 
 def test_a_hidden_layer_of_eight_bits_is_refused(tmp_path):
     """A loose tolerance must not let it pass."""
-    extra = {**EXTRA, "ws": np.array(np.abs(w).max() / 127, np.float32), "z8": np.array(0, np.int8)}
-    extra["qT"] = np.ascontiguousarray(np.rint(w / extra["ws"]).astype(np.int8).T)
     nodes = GAP + [("MatMul", ["F", "square"], "h0"), ("Relu", ["h0"], "h1"),
                    ("DynamicQuantizeLinear", ["h1"], ["Fq", "Fs", "Fz"]),
                    ("MatMulInteger", ["Fq", "qT", "Fz", "z8"], "i"), ("Cast", ["i"], "j", {"to": 1}),
                    ("Mul", ["Fs", "ws"], "scale"), ("Mul", ["j", "scale"], "S")]
-    path = networks.save(tmp_path / "n.onnx", BODY + nodes, extra, opset=13)
+    path = networks.save(tmp_path / "n.onnx", BODY + nodes, heads.ARRAYS, opset=13)
     with pytest.raises(CamNotApplicable, match="Relu -> h1 stands between the pooling"):
         load(path)
 

@@ -28,6 +28,7 @@ import numpy as np
 from ..paper.forms import GAP, GAP_GMP, GMP, GSP, TOLERANCES, Form
 
 TRIED = {24: TOLERANCES[24], 11: TOLERANCES[11], 8: 3e-2}  # what rounding may cause where nothing is cut off
+FLOAT32 = 1e-5  # more is not rounded in float32, where a head may do otherwise
 AT_ONCE = 1 << 23  # numbers in the maps of one question: 32 MB
 
 
@@ -219,7 +220,7 @@ def explain(head, f, w, b, bits, forms):
     form = forms[errors.index(least)]
     if least > TRIED[bits]:
         return Answer(None, w, b, least)
-    return Answer(form if least <= TRIED[24] else form.rounded(bits), own(form), b, least)
+    return Answer(form if bits == 24 or least <= FLOAT32 else form.rounded(bits), own(form), b, least)
 
 
 def trials(f, bits):

@@ -14,6 +14,7 @@ from ..image.photo import read_photo
 from ..image.preprocessing import Preprocessing, View
 from ..names import plain
 from ..paper._checks import shown
+from ..paper.forms import SQUEEZENET
 from . import hints
 from .classes import find_class, name_classes, read_labels
 from .head import find_scores
@@ -176,6 +177,11 @@ class Network:
         if output is None and len(scores) > 1:
             self.assumed.append(f"of its outputs ({', '.join(source.graph.outputs)}), {self.head.output} is "
                                 "taken for the scores (to change this: output)")
+        taken = next(one for one in scores if one.S == self.head.S)
+        if self.form.name == SQUEEZENET.name and names is None and not taken.probabilities:
+            self.assumed.append(f"it ends with {len(b)} pooled units behind a ReLU, as SqueezeNet and as "
+                                "networks without a classifier do; these are taken for scores (to change "
+                                "this: name the classes as labels)")
         self.w, self.b, self.binary = _two_classes(w, b)
         # S and -S are the scores for and against, so that P = 1 / (1 + exp(-S)), as for any single score
         self.sigmoid = self.head.sigmoid or self.binary
