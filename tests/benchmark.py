@@ -30,6 +30,7 @@ from PIL import Image
 from cam_numpy import class_activation_map, evaluate, load, open_dataset, softmax
 from cam_numpy.errors import Assumed
 from cam_numpy.image.photo import portrait, read_photo
+from tests import networks
 from tests.conftest import scene
 
 # what any program needs that explains a portrait and draws a figure
@@ -133,7 +134,35 @@ def opening(folder):
                    "onnxruntime alone": [sys.executable, "-c", alone]}, own_clock=True)
 
 
-PARTS = {part.__name__: part for part in (equations, throughput, command, opening)}
+def asking(folder, K=2048, C=1000):
+    """Opening heads that are asked, and one that is read: seconds of CPU time, with the body's."""
+    rng = np.random.default_rng(0)
+    arrays = {"body": rng.normal(size=(K, 3, 4, 4)), "body_b": np.zeros(K), "w": rng.normal(size=(C, K)),
+              "b": rng.normal(size=C)}
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    arrays |= {"axes": np.array([2, 3]), "fixed": np.array([1, K, 49])}
+    rows = [("Reshape", ["f", "fixed"], "r")]
+    heads = {
+        "read": networks.GAP + networks.GEMM,
+        "a sum": [("ReduceSum", ["f", "axes"], "F", {"keepdims": 0})] + networks.GEMM,
+        "a Reshape to (1, K, 49)": rows + [("ReduceMean", ["r"], "F", {"axes": [2], "keepdims": 0})]
+        + networks.GEMM,
+        "a Reshape and an Einsum": rows + [("Einsum", ["r", "w"], "s", {"equation": "nkp,ck->nc"}),
+                                           ("Add", ["s", "b"], "S")],
+    }
+    print(f"opening a network of {K} units and {C} classes, f {(K, 7, 7)}, by its head")
+    for name, head in heads.items():
+        path = networks.save(folder / "head.onnx", networks.BODY + head, arrays, metadata=None,
+                             x=(1, 3, 28, 28), opset=13)
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            load(path)
+            times.append(time.process_time() - start)
+        report(name, times, 1, "s")
+
+
+PARTS = {part.__name__: part for part in (equations, throughput, command, opening, asking)}
 
 
 def in_turn(ours, theirs, rounds):

@@ -174,8 +174,7 @@ def test_tokens_that_are_no_squares_of_the_picture_are_not_laid_out(L):
 # --- heads in files ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("batch", [None, 2])
-@pytest.mark.parametrize("name", [name for name in heads.SUM | heads.AVERAGE | heads.RELU | heads.MIXED
-                                  if name != "view"])  # it reshapes to a batch of one
+@pytest.mark.parametrize("name", heads.ANY_BATCH)
 def test_a_batch_that_is_free_or_fixed_changes_nothing(tmp_path, name, batch):
     """The files of one picture are tested in test_heads.py."""
     network = load(heads.save(tmp_path / "n.onnx", name, batch))

@@ -86,9 +86,8 @@ AVERAGE = {
     "several-outputs": GAP + GEMM + [("Softmax", ["S"], "P"), ("Neg", ["conv"], "other")],
     "float16": GAP + [("Cast", ["F"], "G", {"to": 10}), ("Gemm", ["G", "w16", "b16"], "s", {"transB": 1}),
                       ("Cast", ["s"], "S", {"to": 1})],
-    "grey": GAP + GEMM,
-    "bytes": GAP + GEMM,
 }
+INPUTS = {"grey": GAP + GEMM, "bytes": GAP + GEMM}  # of one channel, and of whole numbers from 0 to 255
 ROUNDED = {
     "int8-dynamic": GAP + [
         ("DynamicQuantizeLinear", ["F"], ["Fq", "Fs", "Fz"]),
@@ -137,7 +136,10 @@ REFUSED = {
     "one-cell": (GAP + GEMM, "a map of one cell: f is 5 x 1 x 1"),
     "features": (GAP, "it extracts features and has no classifier"),
 }
-HEADS = SUM | AVERAGE | ROUNDED | RELU | MIXED | {name: nodes for name, (nodes, _) in REFUSED.items()}
+ACCEPTED = SUM | AVERAGE | INPUTS | ROUNDED | RELU | MIXED
+HEADS = ACCEPTED | {name: nodes for name, (nodes, _) in REFUSED.items()}
+# the float heads that take any batch; "view" reshapes to a batch of one
+ANY_BATCH = [name for name in SUM | AVERAGE | RELU | MIXED if name != "view"]
 OWN_INPUT = {"grey": (1, *PICTURE[1:]), "one-cell": (3, STRIDE, STRIDE)}
 
 
