@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cam_numpy import explain, load
 from cam_numpy.errors import CamNotApplicable, InputError
+from cam_numpy.network import onnx_writer
 from cam_numpy.network.ask import ask, ask_through_relu, bias, weigh_together, weights
 from cam_numpy.network.layout import unrolled
 from cam_numpy.network.search import Cut
@@ -169,6 +171,26 @@ def test_tokens_are_laid_out_as_the_squares_that_they_stand_for(s, rounded):
 def test_tokens_that_are_no_squares_of_the_picture_are_not_laid_out(L):
     """Of a square picture, 7 rows of 8 are as likely as 8 rows of 7."""
     assert unrolled(L, (224, 224)) is None and unrolled(49, (224, 224)) == (7, 7)
+
+
+@pytest.mark.parametrize("stride, size", [
+    ((2, 8), (8, 4)), ((8, 2), (2, 16)), ((8, 4), (2, 8)), ((4, 4), (4, 8)),
+])
+def test_where_tokens_come_from_a_convolution_its_strides_lay_them_out(tmp_path, stride, size):
+    """32 tokens of a picture twice as wide as high look like 4 rows of 8; they may be 8 of 4."""
+    height, width = 16, 32
+    extra = {**heads.ARRAYS, "patch": RNG.normal(size=(K, 3, *stride)).astype(np.float32)}
+    nodes = [("Conv", ["x", "patch", "body_b"], "conv", {"strides": list(stride)}),
+             ("Reshape", ["conv", "m1"], "r"), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
+             ("Relu", ["t"], "u"),
+             ("ReduceMean", ["u"], "F", {"axes": [1], "keepdims": 0})] + GEMM
+    path = networks.save(tmp_path / "n.onnx", nodes, extra, metadata=None, x=(1, 3, height, width), opset=13)
+    network = load(path)
+    x = RNG.normal(size=(3, height, width)).astype(np.float32)
+    session = onnxruntime.InferenceSession(onnx_writer.slim(path.read_bytes(), "n.onnx", ["conv"]))
+    (conv,) = session.run(["conv"], {"x": x[None]})
+    assert network.head.f == "u" and conv.shape == (1, K, *size)
+    np.testing.assert_array_equal(network.run(x)[0], np.maximum(conv[0], 0))
 
 
 # --- heads in files ---------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Forward:
             raise CamNotApplicable(f"an array of shape {value.shape} is pooled, not activations "
                                    "(1, K, H, W); the paper pools the last conv layer over all places",
                                    self._name)
-        size = size_of(value.shape, head.axes, picture)
+        size = size_of(value.shape, head.axes, (picture[0] * head.stretch, picture[1]))
         if size is None:
             raise CamNotApplicable(f"{head.f} of shape {value.shape} does not fill a map of the picture's "
                                    "shape; the paper has one unit value for each place", self._name)

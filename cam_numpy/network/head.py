@@ -80,6 +80,8 @@ class Head:
         row, "KL", "LK".
     quantised : tuple of str
         The tensors of scale and zero point, where f holds integers q: f = scale (q - zero).
+    stretch : float
+        How many times as high as wide the cells of f are in the picture; only tokens in a row need it.
     sigmoid : bool
         P_c = 1 / (1 + exp(-S_c)) for each class by itself, instead of a softmax.
     asked : bool
@@ -94,6 +96,7 @@ class Head:
     constants: list[str] = field(default_factory=list)
     axes: str = "KHW"
     quantised: tuple = ()
+    stretch: float = 1.0
     sigmoid: bool = False
     asked: bool = False
 

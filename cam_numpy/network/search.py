@@ -43,10 +43,16 @@ class Unfit(NamedTuple):
 
 
 def candidates(graph, scores):
-    """The tensors among which f is, the nearest to the scores first, and others whose size the head asks."""
-    tensors = dominators(graph, scores.S)[:NEAREST]
-    sized = {t for f in tensors for t in between(graph, f, scores.S)[1]}
+    """The tensors among which f is, the nearest to the scores first, and others whose size is asked."""
+    everything = dominators(graph, scores.S)
+    tensors = everything[:NEAREST]
+    sized = {t for f in tensors for t in between(graph, f, scores.S)[1]} | set(_convolved(graph, everything))
     return tensors, sorted(sized - set(tensors))
+
+
+def _convolved(graph, tensors):
+    """The last outputs of convolutions among some tensors: they show how tokens in a row lie."""
+    return [t for t in tensors if t in graph.makers and graph.makers[t].op == "Conv"][:4]
 
 
 class Cut:
@@ -142,6 +148,8 @@ def search(source, scores, seen, picture, known):
         raise CamNotApplicable(f"its output {scores.S} is an array of shape {S.value.shape}, not one score "
                                "per class; the paper has a classifier: a last conv layer, global average "
                                "pooling and one linear layer", name)
+    stretch = _stretch(graph, scores, seen, picture)
+    picture = (picture[0] * stretch, picture[1])
     why = []
     for f, axes, size in _with_places(graph, scores, seen, picture):
         try:
@@ -151,6 +159,7 @@ def search(source, scores, seen, picture, known):
         except (ValueError, KeyError):
             answer = Unfit(f, "unclear")
         if isinstance(answer, Found):
+            answer.head.stretch = stretch
             return _classifier(source, scores, seen, answer, known)
         why.append(answer)
     why = why or [Unfit(None, "no places")]
@@ -158,6 +167,17 @@ def search(source, scores, seen, picture, known):
     if unfit.reason in ("places", "no places"):
         unfit = _token(graph, scores, seen, picture) or unfit
     raise CamNotApplicable(refusal(graph, scores.S, *unfit, seen), name)
+
+
+def _stretch(graph, scores, seen, picture):
+    """How many times as high as wide the cells of a map are in the picture, where they are no squares."""
+    width, height = picture
+    for t in _convolved(graph, dominators(graph, scores.S)):
+        shape = seen[t].value.shape if t in seen else ()
+        if len(shape) == 4 and shape[2] * shape[3] > 1:
+            H, W = shape[2:]
+            return 1.0 if unrolled(H * W, picture) == (H, W) else (height / H) / (width / W)
+    return 1.0
 
 
 def _with_places(graph, scores, seen, picture):
