@@ -117,7 +117,7 @@ def test_asked_at_one_place_a_head_says_the_same(name, true):
             raise ValueError("one place")
         return maps[:, :, 0, 0] @ (w if true else w[::-1]).T + b
 
-    answer = ask(HEADS[name], f, cell=(layer, a))
+    answer = ask(HEADS[name], f, cell=lambda: (layer, a))
     assert asked[-1] == (K, K, 1, 1) and answer.form.name == name and answer.error < 1e-5
     np.testing.assert_allclose(answer.w, w, **CLOSE)
 

@@ -66,9 +66,10 @@ def ask(head, f, bits=24, cell=None):
         units fire.
     bits : {24, 11, 8}
         The precision in which the head computes.
-    cell : (callable, (K,) array), optional
-        The same head from maps of one place on, (n, K, 1, 1) to (n, C); and what the 1 of a unit of f
-        is there. It is asked first, as its questions are small, but its answers are tried on `head`.
+    cell : callable, optional
+        Gives the same head from maps of one place on, (n, K, 1, 1) to (n, C), and what the 1 of a unit
+        of f is there, (K,); or None. That is asked first, as its questions are small, but its answers
+        are tried on `head`.
 
     Returns
     -------
@@ -90,8 +91,8 @@ def ask(head, f, bits=24, cell=None):
 
 def _guesses(head, f, v, b, bits, cell):
     """w and b as several ways to ask tell them, the quickest first."""
-    if cell is not None:
-        layer, a = cell
+    if cell and (found := cell()):
+        layer, a = found
         shape = (len(a), 1, 1)
         a = a * (f[0].size if sums(layer, shape, v, b) else 1)
         yield weights(layer, shape, v, b) * np.float32(a), b

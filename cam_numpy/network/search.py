@@ -235,7 +235,8 @@ def _ask_one(source, scores, seen, f, axes, size):
         raise CamNotApplicable(f"{C} classes of {K} units have {C * K:,} weights; at most "
                                f"{MOST_WEIGHTS:,} are asked for; the paper has about a million", source.name)
     precision = 11 if seen[f].type == "tensor(float16)" else 24
-    answer = ask(cut.scores, example, min(precision, bits(graph, nodes)), _cell(source, cut, seen, example))
+    answer = ask(cut.scores, example, min(precision, bits(graph, nodes)),
+                 lambda: _cell(source, cut, seen, example))
     if answer.form is None:
         return Unfit(f, "places") if answer.places_matter else Unfit(f, "linear", answer.error)
     if not answer.w.any():
