@@ -20,7 +20,7 @@ from .errors import CamNotApplicable, InputError
 from .input import unreadable
 from .names import plain
 from .network.network import Network, load
-from .output import whole_file
+from .output import identity, whole_file
 from .paper.cam import class_scores, global_average_pool
 from .paper.localisation import interval
 from .paper.probe import Classifier, check_l2, fit_classifier
@@ -171,8 +171,9 @@ def learn(photos: Photos, network: Network | str | Path | None = None, *, l2: fl
     Section 4: F_k are good features for classes that the network does not know. A linear classifier
     on them is all that is learned, and its weights are the w_k^c of Eq. 2.
     """
+    photos, network = by_class(photos), _opened(network)
     if out is not None:
-        check_free(out, force)
+        check_free(out, force, network, photos)
     found = new_classes(photos, network, l2=l2, test=test, progress=progress)
     for text in found.skipped:
         warnings.warn(f"skipped: {text}", stacklevel=2)
@@ -191,13 +192,16 @@ def learn(photos: Photos, network: Network | str | Path | None = None, *, l2: fl
     return learned
 
 
-def check_free(out: str | Path, force: bool) -> None:
-    """An InputError where a new file cannot be written: before any work is done."""
+def check_free(out: str | Path, force: bool, network: Network, photos: Mapping[str, Sequence[Photo]]) -> None:
+    """An InputError where a new file cannot be written, or would be written over what is read for it."""
     out = Path(out)
     if out.is_dir():
         raise InputError(f"{out} is a folder; give the name of the .onnx file that is to be written")
     if out.exists() and not force:
         raise InputError(f"{out} is there already; give another name, or allow to replace it (force)")
+    read = [network.path, *(photo for given in photos.values() for photo in given)]
+    if out.exists() and identity(out) in {identity(path) for path in read if isinstance(path, (str, Path))}:
+        raise InputError(f"{out} is an input, and would be written over; give another name")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise InputError(f"{out} cannot be written, as {out.parent} is not a folder that may be written to; "
                          "give another one")
@@ -213,7 +217,7 @@ def new_classes(photos: Photos, network: Network | str | Path | None = None, *, 
     -------
     found : NewClasses
     """
-    photos = _by_class(photos)
+    photos = by_class(photos)
     names = list(photos)
     if not 0 <= test < 1:
         raise InputError(f"test is {test}; it is the fraction of photos kept aside; give 0 or more, below 1")
@@ -223,8 +227,7 @@ def new_classes(photos: Photos, network: Network | str | Path | None = None, *, 
     for name in names:
         _check_count(name, len(photos[name]), "")
     _refuse(check_l2, l2)
-    if not isinstance(network, Network):
-        network = load(network, threads=1)  # a photo for each core
+    network = _opened(network)
     F, labels, skipped = _pooled(photos, network, progress)
     for c, name in enumerate(names):
         wrong = next((text for of_class, text in skipped if of_class == c), "")
@@ -255,7 +258,11 @@ def _check_count(name, count, which):
                          f"at least {LEAST} are needed; give more")
 
 
-def _by_class(photos):
+def _opened(network):
+    return network if isinstance(network, Network) else load(network, threads=1)  # a photo for each core
+
+
+def by_class(photos: Photos) -> dict[str, list[Photo]]:
     """From the name of each class to the list of its photos."""
     if isinstance(photos, (str, Path)):
         folder = Path(photos)

@@ -366,7 +366,29 @@ def test_a_malformed_l2(run, folder, capsys, l2):
     assert f"--l2: '{l2}': give a number from 1e-6 to 1e6, or \"auto\"" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_leaves_nothing(run, folder, tmp_path, monkeypatch):
+def hard_link(source, path):
+    path.unlink(missing_ok=True)
+    path.hardlink_to(source)
+    return path
+
+
+@pytest.mark.parametrize("given", ["the model", "another name of it", "a photo"])
+def test_no_input_is_written_over(run, folder, tmp_path, small, given):
+    out = {"the model": small, "a photo": folder / "red" / "0.png"}.get(given) or hard_link(
+        small, tmp_path / "same.onnx")
+    before = out.read_bytes()
+    status, text, errors = run(folder, "--out", out, "--force")
+    assert (status, text) == (2, "") and out.read_bytes() == before
+    assert errors == f"cam-numpy: {out} is an input, and would be written over; give another name\n"
+    with pytest.raises(InputError, match="is an input, and would be written over"):
+        learn(folder, load(small), out=out, force=True)
+    with pytest.raises(InputError, match="is an input, and would be written over"):
+        learn({"red": folder / "red", "blue": [str(folder / "blue" / "0.png")] * 4}, small, out=out, force=True)
+    assert out.read_bytes() == before
+
+
+def test_a_disk_that_is_full_leaves_nothing_and_loses_nothing(run, folder, tmp_path, monkeypatch):
+    """What was measured is printed before the file is written."""
     def full(path, data):
         with open(path, "wb") as file:
             file.write(data[:100])
@@ -374,8 +396,21 @@ def test_a_disk_that_is_full_leaves_nothing(run, folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     status, text, errors = run(folder)
-    assert (status, text) == (2, "") and "learned.onnx cannot be written (No space left on device)" in errors
+    assert status == 2 and "learned.onnx cannot be written (No space left on device)" in errors
+    assert "accuracy 100.0% of 6 photos" in text and "wrote" not in text
+    status, text, _ = run(folder, "--json")
+    told = json.loads(text)
+    assert status == 2 and told["accuracy"] == 1 and told["files"] == []
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_ctrl_c_while_writing_loses_nothing(run, folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", interrupted)
+    status, text, _ = run(folder)
+    assert status == 130 and "accuracy 100.0% of 6 photos" in text and "wrote" not in text
 
 
 # --- a face -----------------------------------------------------------------------------------------

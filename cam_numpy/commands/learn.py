@@ -56,19 +56,28 @@ def penalty(text):
 
 
 def _learn(options):
-    from ..learning import check_free, new_classes
+    from ..learning import by_class, check_free, new_classes
     from ..network.network import load
     from ..show.learning import MOST, as_dict, as_text
 
-    check_free(options.out, options.force)
+    photos = by_class(options.folder)
     network = load(options.model, threads=1, **load_options(options))  # a photo for each core
+    check_free(options.out, options.force, network, photos)
     with Progress("photos") as line:
-        found = new_classes(options.folder, network, l2=options.l2, test=options.test, progress=line)
+        found = new_classes(photos, network, l2=options.l2, test=options.test, progress=line)
     for text in found.skipped[:MOST]:
         tell(f"cam-numpy: skipped: {text}")
     if len(found.skipped) > MOST:
         tell(f"cam-numpy: skipped: {len(found.skipped) - MOST} photos more")
-    found.save(options.out)
-    say(json.dumps(as_dict(found, [options.out])) if options.json else
-        "\n".join([as_text(found), "", f"wrote    {plain(options.out)}"]))
+    written = []
+    if not options.json:  # before anything is written: that may fail, or be interrupted
+        say(as_text(found))
+    try:
+        found.save(options.out)
+        written.append(options.out)
+        if not options.json:
+            say(f"\nwrote    {plain(options.out)}")
+    finally:
+        if options.json:
+            say(json.dumps(as_dict(found, written)))
     return 0

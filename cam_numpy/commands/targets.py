@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..errors import InputError
+from ..output import identity
 from .options import writable_folder
 
 
@@ -27,7 +27,7 @@ class Targets:
 
     def __init__(self, folder, inputs):
         self.folder = writable_folder(folder)
-        self._inputs = {_identity(path) for path in inputs if path is not None} - {None}
+        self._inputs = {identity(path) for path in inputs if path is not None} - {None}
         self._stems, self._names = set(), set()
 
     def stem(self, photo):
@@ -49,19 +49,10 @@ class Targets:
             It is an input of this run, or was written in this run already.
         """
         path = self.folder / name
-        if _identity(path) in self._inputs:
+        if identity(path) in self._inputs:
             raise InputError(f"{path} is an input, and would be written over; give --out another folder")
         if name.casefold() in self._names:
             raise InputError(f"{path} was just written, and would be written over; explain that photo "
                              "by itself, with another --out")
         self._names.add(name.casefold())
         return path
-
-
-def _identity(path):
-    """What two names of one file have in common; None where there is no such file."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
