@@ -195,16 +195,29 @@ def learn(photos: Photos, network: Network | str | Path | None = None, *, l2: fl
 def check_free(out: str | Path, force: bool, network: Network, photos: Mapping[str, Sequence[Photo]]) -> None:
     """An InputError where a new file cannot be written, or would be written over what is read for it."""
     out = Path(out)
-    if out.is_dir():
+    if os.path.isdir(out):
         raise InputError(f"{out} is a folder; give the name of the .onnx file that is to be written")
-    if out.exists() and not force:
+    there = _is_there(out)
+    if there and not force:
         raise InputError(f"{out} is there already; give another name, or allow to replace it (force)")
     read = [network.path, *(photo for given in photos.values() for photo in given)]
-    if out.exists() and identity(out) in {identity(path) for path in read if isinstance(path, (str, Path))}:
+    if there and identity(out) in {identity(path) for path in read if isinstance(path, (str, Path))}:
         raise InputError(f"{out} is an input, and would be written over; give another name")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+    if not os.path.isdir(out.parent) or not os.access(out.parent, os.W_OK | os.X_OK):
         raise InputError(f"{out} cannot be written, as {out.parent} is not a folder that may be written to; "
                          "give another one")
+
+
+def _is_there(out):
+    """Whether there is a file; an InputError where there cannot be one."""
+    try:
+        os.stat(out)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{out} cannot be written ({reason}); give another name") from None
+    return True
 
 
 def new_classes(photos: Photos, network: Network | str | Path | None = None, *, l2: float | str = "auto",

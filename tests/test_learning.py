@@ -372,6 +372,14 @@ def hard_link(source, path):
     return path
 
 
+@pytest.mark.parametrize("out", ["n" * 300, "no\0name.onnx", "small.onnx/in.onnx"])
+def test_a_name_that_no_file_can_have(run, folder, small, monkeypatch, out):
+    monkeypatch.setattr("cam_numpy.network.network.Network.see", None)  # no photo is looked at
+    monkeypatch.chdir(small.parent)
+    status, text, errors = run(folder, "--out", out)
+    assert (status, text) == (2, "") and " cannot be written" in errors and errors.count("\n") == 1
+
+
 @pytest.mark.parametrize("given", ["the model", "another name of it", "a photo"])
 def test_no_input_is_written_over(run, folder, tmp_path, small, given):
     out = {"the model": small, "a photo": folder / "red" / "0.png"}.get(given) or hard_link(
