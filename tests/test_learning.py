@@ -391,7 +391,8 @@ def test_no_input_is_written_over(run, folder, tmp_path, small, given):
     with pytest.raises(InputError, match="is an input, and would be written over"):
         learn(folder, load(small), out=out, force=True)
     with pytest.raises(InputError, match="is an input, and would be written over"):
-        learn({"red": folder / "red", "blue": [str(folder / "blue" / "0.png")] * 4}, small, out=out, force=True)
+        learn({"red": folder / "red", "blue": [str(folder / "blue" / "0.png")] * 4}, small,
+              out=out, force=True)
     assert out.read_bytes() == before
 
 
