@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 from PIL import Image
 
 from cam_numpy.__main__ import main
@@ -56,7 +57,14 @@ FOLDERS = (
     ("a.png", "", "no\0name", "n" * 300, "net.onnx/in"),
 )
 LABELS = (("names.txt",), ("few.txt", "empty.png", "nowhere", "folder", "a.png", ""))
-COMMANDS = ("explain", "explain", "explain", "inspect", "evaluate", "layers", "units", "page", "models")
+PETS = (("pets",), ("folder", "a.png", "nowhere", "", "no\0name"))
+NEW = (
+    ("new.onnx", "\x1b[2J.onnx"),
+    ("folder", "pets/cat/0.png", "", "n" * 300, "no\0name", "nowhere/n.onnx"),
+)
+COMMANDS = (
+    "explain", "explain", "explain", "inspect", "evaluate", "layers", "units", "page", "learn", "models",
+)
 
 
 def pick(rng, sort, wrong=0.06):
@@ -80,6 +88,10 @@ def folder():
     for name, content in files.items():
         (path / name).write_bytes(content)
     (path / "folder").mkdir()
+    for name in ("cat", "dog"):
+        (path / "pets" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(scene(20, 30, 10 * len(name) + i)).save(path / "pets" / name / f"{i}.png")
     networks.classifier(path / "net.onnx")
     pooled = [("GlobalMaxPool", ["f"], "pooled"), networks.GAP[1]]
     networks.save(path / "gmp.onnx", networks.BODY + pooled + networks.GEMM)
@@ -102,10 +114,14 @@ def make(rng):
     line = [command, *{
         "explain": photos[: rng.choice((0, 3, 3, 3, 3))], "inspect": [pick(rng, MODELS)],
         "evaluate": [pick(rng, DATA)], "layers": photos[:1], "page": photos[:1],
-        "units": photos[: rng.choice((0, 0, 1))], "fetch": [rng.choice(("resnet", "", "squeezenet\n"))],
+        "units": photos[: rng.choice((0, 0, 1))], "learn": [pick(rng, PETS)],
+        "fetch": [rng.choice(("resnet", "", "squeezenet\n"))],
     }.get(command, [])]
-    if command in ("explain", "evaluate", "layers", "units", "page") and rng.random() < 0.95:
-        line += ["--model", pick(rng, MODELS)]
+    model = pick(rng, MODELS)
+    if command in ("explain", "evaluate", "layers", "units", "page", "learn") and rng.random() < 0.95:
+        line += ["--model", model]
+    if command == "learn":
+        line += ["--out", model if rng.random() < 0.1 and line[-1] == model else pick(rng, NEW)]
     if command == "units" or command == "explain" and rng.random() < 0.3:
         classes = [pick(rng, CLASSES) for _ in range(rng.choice((1, 1, 3)))]
         line += ["--class", *(classes[:1] if command == "units" else classes)]
@@ -143,6 +159,10 @@ def option(rng, command):
         ],
         "layers": [lambda: ["--rows", pick(rng, NUMBERS)], lambda: ["--units", pick(rng, NUMBERS)]],
         "units": [lambda: ["--top", pick(rng, NUMBERS)]],
+        "learn": [
+            lambda: ["--force"], lambda: ["--test", pick(rng, FRACTIONS)],
+            lambda: ["--l2", pick(rng, (("auto", "0.1"), ("0", "nan", "", "1e9")))],
+        ],
         "inspect": [lambda: ["--try", pick(rng, PHOTOS)]],
     }
     every = [one for options in own.values() for one in options]
@@ -198,6 +218,8 @@ def check_written(line):
         if path.suffix == ".png":
             with Image.open(path) as image:
                 image.load()
+        elif path.suffix == ".onnx":
+            onnx.checker.check_model(path)
         elif path.suffix == ".npz":
             with np.load(path) as arrays:
                 assert all(array.size for array in arrays.values())

@@ -92,8 +92,8 @@ def line(case):
     if case.command == "units":
         return ["units", *([photo] if case.drawn else []), "--class", "3", *rest]
     if case.command in ("explain", "figure"):
-        plain_or_not = ["--plain"] if case.command == "explain" else []
-        return ["explain", photo, *rest, "--boxes", "--top", "7", *plain_or_not]
+        how = ["--top", "7", "--plain"] if case.command == "explain" else ["--top", "3"]
+        return ["explain", photo, *rest, "--boxes", *how]
     return [case.command, photo, *rest]
 
 
@@ -107,7 +107,8 @@ def check(case, end, here):
     lines = end.out.split("wrote  ")[0].splitlines()
     assert all(len(text) <= 80 for text in lines) or case.command == "inspect", told
     if case.command in ("explain", "figure", "inspect"):
-        record = json.loads(ended([*line(case), "--json"]).out)
+        drawn = case.command == "figure"  # once is enough
+        record = json.loads(ended([*line(case), "--json", *["--plain"] * drawn]).out)
         if case.command == "inspect":
             assert record["activation"] == "f", told
         else:

@@ -4,65 +4,186 @@ KIND is "signals" (one or two, at any moment), "streams" (closed, full, or read 
 leaves), "disks" (a full one; this needs the right to mount a small one) or "lines" (the command
 lines of `fuzz_lines`, each in a process). Nothing half-written may be left, no traceback be printed,
 and the exit status must say what happened.
+
+Each process is forked from this one, which has imported all that the command may need but has
+opened no network: its threads would not live on in a fork. That takes milliseconds rather than a
+second. "fresh-signals" and so on start Python anew, so that the imports are met, too, and the end.
 """
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+import traceback
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
+import cam_numpy
+from cam_numpy.__main__ import main
+from cam_numpy.commands import process
 from tests import fuzz_lines
-from tests.fuzzing import run
+from tests.fuzzing import MEMORY, peak, run
 
 PATIENCE = 60  # seconds for one process
-COMMAND = [sys.executable, "-m", "cam_numpy"]
+PICTURES = 60  # of the data set; they take a moment
 SIGNALS = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
 BEFORE = 0.15  # seconds in which Python itself starts, and may print what it likes of a signal
+FRESH = False  # whether each process is a Python of its own
 
 
 @cache
 def folder():
     """That of `fuzz_lines`, and a data set that takes a moment."""
     here = fuzz_lines.folder()
-    rows = [f"a.png,thing {i % 7},0,0,9,9" for i in range(300)]
-    for i in range(300):
+    rows = [f"{i}.png,thing {i % 7},0,0,9,9" for i in range(PICTURES)]
+    for i in range(PICTURES):
         shutil.copy(here / "a.png", here / f"{i}.png")
-        rows[i] = rows[i].replace("a.png", f"{i}.png")
     (here / "many.csv").write_text("path,label,x0,y0,x1,y1\n" + "\n".join(rows), encoding="utf-8")
+    (here / "out").mkdir()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, sys.path)])
     return here
 
 
 def work(rng):
-    """A command line that does something, and needs a moment for it."""
+    """A command line that does something, and needs a moment for it; what draws needs a longer one."""
     out, model = ["--out", "out"], ["--model", "net.onnx"]
-    return rng.choice((
+    quick = (
         ["explain", "a.png", "b.jpg", "grey.png", *model, *out, "--plain", "--save-arrays"],
+        ["explain", "a.png", "nowhere.png", "--json", "--plain", *model, *out],
+        ["units", "--class", "3", *model], ["page", "a.png", *model, *out], ["evaluate", "many.csv", *model],
+        ["inspect", "net.onnx"], ["inspect", "net.onnx", "--try", "a.png"], ["models"],
+        ["evaluate", "--help"],
+        ["learn", "pets", *model, "--out", "out/new.onnx", "--force"],
+    )
+    slow = (
         ["explain", "a.png", "--boxes", *model, *out], ["evaluate", "many.csv", *model, *out],
         ["evaluate", "many.csv", *model, "--method", "occlusion"], ["layers", "a.png", *model, *out],
-        ["units", "a.png", "--class", "3", *model, *out], ["page", "a.png", *model, *out],
-        ["inspect", "net.onnx"], ["models"], ["evaluate", "--help"],
-        ["explain", "a.png", "nowhere.png", "--json", "--plain", *model, *out],
-    ))
+        ["units", "a.png", "--class", "3", *model, *out],
+    )
+    return rng.choice(slow if rng.random() < 0.1 else quick)
 
 
-def finish(process, line):
-    """(status, stdout, stderr) of a process that ends in time."""
+class Started:
+    """A process that runs a command line, its standard streams open, closed, full, or left by the reader."""
+
+    def __init__(self, line, out="open", err="open"):
+        self.line, self._opened = line, []
+        given = None if out == "closed" else os.open(os.devnull, os.O_RDONLY)
+        streams = [given, *map(self._stream, (out, err))]
+        self.pid = (_spawned if FRESH else _forked)(line, streams)
+        for number in filter(None, streams):
+            os.close(number)
+
+    def _stream(self, state):
+        """The descriptor of a stream in a state; None where it is closed."""
+        self._opened.append(tempfile.TemporaryFile() if state == "open" else None)
+        if state == "open":
+            return os.dup(self._opened[-1].fileno())
+        if state == "full":
+            return os.open("/dev/full", os.O_WRONLY)
+        if state == "left":
+            reading, writing = os.pipe()
+            os.close(reading)
+            return writing
+        return None
+
+    def finish(self):
+        """(status, stdout, stderr), once it has ended, in time and without much memory."""
+        patience = time.monotonic() + PATIENCE
+        while not (ended := os.wait4(self.pid, os.WNOHANG))[0]:
+            if time.monotonic() > patience:
+                os.kill(self.pid, signal.SIGKILL)
+                os.wait4(self.pid, 0)
+                raise AssertionError(f"{self.line!r} hangs")
+            time.sleep(0.001)
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+        taken = ended[2].ru_maxrss * unit / 2**20 - peak()
+        assert taken < MEMORY, f"{self.line!r} takes {taken:.0f} MiB"
+        return os.waitstatus_to_exitcode(ended[1]), *map(_content, self._opened)
+
+
+def _content(file):
+    """All that was written to a stream."""
+    if file is None:
+        return ""
+    with file:
+        file.seek(0)
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _spawned(line, streams):
+    """The process id of a new Python that runs a command line with these streams."""
+    actions = [(os.POSIX_SPAWN_CLOSE, to) if number is None else (os.POSIX_SPAWN_DUP2, number, to)
+               for to, number in enumerate(streams)]
+    command = [sys.executable, "-m", "cam_numpy", *line]
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsigdef=SIGNALS)
+
+
+def _forked(line, streams):
+    """The process id of a copy of this one that runs a command line with these streams."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the command is in charge of them
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return pid
+    status = 1
     try:
-        out, err = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"{line!r} hangs") from None
-    return process.returncode, out or "", err or ""
+        status = _child(line, streams)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _child(line, streams):
+    """Run a command line as the whole process; returns the exit status."""
+    atexit._clear()
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for to, number in enumerate(streams):
+        os.close(to) if number is None else os.dup2(number, to)
+    sys.stdin, sys.stdout, sys.stderr = (
+        None if number is None else open(to, "r" if to == 0 else "w", encoding="utf-8", closefd=False,
+                                         errors="backslashreplace" if to == 2 else "strict")
+        for to, number in enumerate(streams))
+    sys.argv = ["cam-numpy", *line]
+
+    def in_charge():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return main()
+
+    try:
+        process.run(in_charge)
+    except SystemExit as stop:
+        status = stop.code or 0
+    threading._shutdown()  # as Python ends: threads, what is registered, streams
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return status
+
+
+def prepare():
+    """Import all that a command may need, without opening a network."""
+    for module in pkgutil.walk_packages(cam_numpy.__path__, "cam_numpy."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    importlib.import_module("matplotlib.backends.backend_agg")
+    importlib.import_module("matplotlib.figure")
+    Image.init()
+    folder(), fuzz_lines.contents()
 
 
 def told_plainly(line, status, out, err):
@@ -76,7 +197,7 @@ def told_plainly(line, status, out, err):
 def clean():
     """Nothing half-written is left; what is whole is removed."""
     out = folder() / "out"
-    for path in sorted(out.glob("*")) if out.exists() else []:
+    for path in sorted(out.glob("*")):
         assert not path.name.startswith("."), path
         if path.suffix == ".png":
             with Image.open(path) as image:
@@ -86,51 +207,33 @@ def clean():
 
 def signals(case):
     line, moments = case
-    process = subprocess.Popen(COMMAND + line, cwd=folder(), text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    started = Started(line)
     for wait, number in moments:
         time.sleep(wait)
-        process.send_signal(number)
-    status, out, err = finish(process, line)
+        os.kill(started.pid, number)
+    status, out, err = started.finish()
     first = moments[0][1]
-    if moments[0][0] > BEFORE:
+    if not FRESH or moments[0][0] > BEFORE:
         told = told_plainly(line, status, out, err)
         # killed by the signal itself: before the command began, or when all was done
-        assert status in (0, 2, 128 + first, *(-number for _, number in moments),
-                          *(128 + number for _, number in moments)), told
+        killed = [-number for _, number in moments] if FRESH else []
+        assert status in (0, 2, 128 + first, *killed, *(128 + number for _, number in moments)), told
     clean()
     return {0: "in time", 2: "refused"}.get(status, "stopped")
 
 
 def make_signals(rng):
-    moments = [(rng.uniform(0.05, 3), rng.choice(SIGNALS))]
+    line, earliest = work(rng), 0.05 if FRESH else 0
+    latest = 1.5 if FRESH else rng.choice((0.02, 0.1, 0.5))
+    moments = [(rng.uniform(earliest, latest), rng.choice(SIGNALS))]
     if rng.random() < 0.4:
-        moments.append((rng.uniform(0, 0.5), rng.choice(SIGNALS)))
-    return work(rng), moments
+        moments.append((rng.uniform(0, latest / 5), rng.choice(SIGNALS)))
+    return line, moments
 
 
 def streams(case):
     line, out, err = case
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    closed = [number for number, state in ((0, out), (1, out), (2, err)) if state == "closed"]
-    opened = []
-    for which, state in (("stdout", out), ("stderr", err)):
-        if state == "full":
-            opened.append(open("/dev/full", "w", encoding="utf-8"))
-            options[which] = opened[-1]
-        elif state == "left":
-            reading, writing = os.pipe()
-            os.close(reading)
-            opened.append(os.fdopen(writing, "w"))
-            options[which] = opened[-1]
-    process = subprocess.Popen(COMMAND + line, cwd=folder(), text=True, **options,
-                               preexec_fn=lambda: [os.close(number) for number in closed])
-    status, printed, complained = finish(process, line)
-    for file in opened:
-        try:
-            file.close()
-        except OSError:
-            pass
+    status, printed, complained = Started(line, out, err).finish()
     told = told_plainly(line, status, printed, complained)
     wrong = "nowhere.png" in line
     assert status == (2 if wrong or out == "full" else 0), told
@@ -149,10 +252,7 @@ def make_streams(rng):
 def disk():
     """A disk of 256 KiB, as the folder "out"."""
     out = folder() / "out"
-    out.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", out], check=True)
-    import atexit
-
     atexit.register(lambda: subprocess.run(["umount", out], check=True))
     return out
 
@@ -161,9 +261,7 @@ def disks(case):
     line, taken = case
     filling = disk() / "filling"
     filling.write_bytes(bytes(taken))
-    process = subprocess.Popen(COMMAND + line, cwd=folder(), text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-    status, out, err = finish(process, line)
+    status, out, err = Started(line).finish()
     told = told_plainly(line, status, out, err)
     full = "No space left on device" in err
     assert status == (2 if full or "nowhere.png" in line else 0), told
@@ -182,9 +280,7 @@ def lines(line):
     """In a process what `fuzz_lines` checks in its own."""
     if any("\0" in part for part in line):
         return "not a line"
-    process = subprocess.Popen(COMMAND + line, cwd=folder(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, encoding="utf-8", errors="surrogateescape")
-    end = fuzz_lines.Ended(*finish(process, line))
+    end = fuzz_lines.Ended(*Started(line).finish())
     word = fuzz_lines.judge(line, end)
     fuzz_lines.check_written(line)
     return word
@@ -194,6 +290,7 @@ KINDS = {"signals": (make_signals, signals), "streams": (make_streams, streams),
          "lines": (fuzz_lines.make, lines)}
 
 if __name__ == "__main__":
-    folder(), fuzz_lines.contents()
-    make, attempt = KINDS[sys.argv[1]]
+    FRESH = sys.argv[1].startswith("fresh-")
+    prepare()
+    make, attempt = KINDS[sys.argv[1].removeprefix("fresh-")]
     run(make, attempt, sys.argv[2:], count=100)

@@ -10,8 +10,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams 
 
 @pytest.mark.parametrize("fuzzer, count", [
     ("fuzz", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150), ("fuzz_arrays", 400), ("fuzz_lines", 100),
-    ("fuzz_names", 10), pytest.param("fuzz_process signals", 2, marks=posix),
-    pytest.param("fuzz_process streams", 2, marks=posix),
+    ("fuzz_names", 20), pytest.param("fuzz_process fresh-signals", 2, marks=posix),
+    pytest.param("fuzz_process signals", 20, marks=posix),
+    pytest.param("fuzz_process streams", 20, marks=posix),
 ])
 def test_whatever_is_given_is_taken_or_refused_soon_and_quietly(fuzzer, count):
     """In a process of its own: a crash of native code could not be caught here."""
