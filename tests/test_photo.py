@@ -340,3 +340,15 @@ def test_a_photo_whose_name_is_not_utf_8_is_read(four, tmp_path):
     path = os.fsencode(tmp_path) + b"/caf\xe9.png"
     four.save(open(path, "wb"), "png")
     assert read_photo(os.fsdecode(path)).size == (3, 2)
+
+
+@pytest.mark.parametrize("form, dtype, shift", [
+    ("png", np.uint16, 8), ("tif", np.uint16, 8), ("tif", np.int32, 4),
+])
+def test_deep_grey_is_brought_to_8_bits_band_by_band(tmp_path, form, dtype, shift):
+    """More rows than a band has; the largest value, which says how many bits are used, is in the last one."""
+    grey = np.arange(300 * 3).reshape(300, 3).astype(dtype) * 4
+    grey[-1, -1] = 4095 if shift == 4 else 65535
+    Image.fromarray(grey).save(tmp_path / f"p.{form}")
+    wanted = np.repeat((grey >> shift).astype(np.uint8)[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(np.asarray(read_photo(tmp_path / f"p.{form}")), wanted)

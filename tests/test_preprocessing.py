@@ -138,6 +138,15 @@ def test_every_photo_can_be_cropped():
         assert x.shape == (3, 8, 8)
 
 
+def test_a_grey_network_sees_the_same_whether_a_photo_is_grey_before_or_after():
+    """Resizing three equal channels is resizing one."""
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
+    one = Preprocessing(16, "crop", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), margin=1.2, channels=1)
+    three = Preprocessing(16, "crop", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), margin=1.2)
+    grey = photo.convert("L").convert("RGB")
+    np.testing.assert_array_equal(one(photo)[0], three(grey)[0].mean(axis=0, keepdims=True))
+
+
 def test_a_margin_below_one_is_refused():
     with pytest.raises(InputError, match="margin is 0.5; .*; give 1 or more"):
         Preprocessing(224, "crop", margin=0.5, **ZERO_ONE)

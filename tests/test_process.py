@@ -134,6 +134,21 @@ def test_progress_fits_in_one_line(capsys, monkeypatch):
 
 # --- memory, and libraries that warn -----------------------------------------------------------------
 
+@posix
+def test_a_large_photo_is_in_memory_once(small, tmp_path):
+    """Its overlay is painted over it."""
+    side, peaks = 3000, []
+    for name, size in (("small.png", (20, 30)), ("large.png", (side, side))):
+        Image.new("RGB", size, "teal").save(tmp_path / name, compress_level=1)
+        started = start("explain", tmp_path / name, "--plain", "--model", small, "--out", tmp_path,
+                        stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(started.pid, 0)
+        started.returncode = os.waitstatus_to_exitcode(status)
+        assert started.returncode == 0, started.communicate()
+        peaks.append(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))  # bytes there, KiB elsewhere
+    assert peaks[1] - peaks[0] < 1.5 * 4 * side**2  # Pillow keeps 4 bytes a pixel
+
+
 def test_one_photo_that_memory_does_not_hold(explain, tmp_path, capsys, monkeypatch):
     import cam_numpy.explanation
 

@@ -141,22 +141,31 @@ def _write_figure(explanation, chosen, minus, boxes, path, options):
 
 
 def _write_overlays(explanation, chosen, minus, boxes, path_of, options):
-    from ..output import PNG_LEVEL, whole_file
-    from ..show.colours import outline, overlay, scale_of
-    from ..show.figure import BOX, TRUE_BOX, default_colors, ground
+    from ..show.colours import scale_of
+    from ..show.figure import default_colors, ground
 
     colors = options.colors or default_colors(minus)
     scale, files = scale_of(explanation.M(chosen, minus), colors, options.scale), []
+    photo = ground(explanation.photo, minus)
     for c, found in zip(chosen, boxes or [None] * len(chosen), strict=False):
         path = path_of(f"{c}.cam.png" if len(chosen) > 1 else "cam.png")
-        photo, M = ground(explanation.photo, minus), explanation.M(c, minus)
-        picture = overlay(photo, explanation.view, M, scale, colors)
-        outline(picture, options.true_box, TRUE_BOX)
-        outline(picture, [found] if found else [], BOX)
-        with whole_file(path) as unfinished:
-            picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
+        last = c == chosen[-1]  # then nothing needs the photo any more
+        _write_overlay(path, photo, explanation.view, explanation.M(c, minus), scale, colors,
+                       found, options.true_box, onto=photo if last else None)
         files.append(path)
     return files
+
+
+def _write_overlay(path, photo, view, M, scale, colors, box, true_boxes, onto):
+    from ..output import PNG_LEVEL, whole_file
+    from ..show.colours import outline, overlay
+    from ..show.figure import BOX, TRUE_BOX
+
+    picture = overlay(photo, view, M, scale, colors, onto=onto)
+    outline(picture, true_boxes, TRUE_BOX)
+    outline(picture, [box] if box else [], BOX)
+    with whole_file(path) as unfinished:
+        picture.save(unfinished, format="PNG", compress_level=PNG_LEVEL)
 
 
 def _write_arrays(explanation, path):

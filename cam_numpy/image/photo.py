@@ -20,6 +20,7 @@ from ..input import open_file, unreadable
 MOST_BYTES = 200_000_000  # of a file
 MOST_PIXELS = 100_000_000  # 400 MB of memory
 LONGEST = 100_000  # pixels of a side
+BAND = 128  # rows that are brought to 8 bits at a time
 ORIENTATION, BITS = 0x0112, 0x0102  # tags of EXIF and of TIFF
 TURNS = {  # EXIF orientation -> what makes the photo upright; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -174,7 +175,7 @@ def _colours(image, name):
         return _deep_grey(image, name)
     palette = image.palette.mode if image.mode == "P" and image.palette else ""
     if image.mode in TRANSPARENT or "transparency" in image.info or palette.endswith("A"):
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         return white
@@ -183,20 +184,29 @@ def _colours(image, name):
 
 def _deep_grey(image, name):
     """Grey of 12, 16 or 32 bits (modes I;16, I;16B and I) in RGB."""
-    grey = np.asarray(image)
-    largest = grey.max()
-    if grey.min() < 0 or largest > 65535:
-        raise InputError(f"{name} is grey with values {grey.min()} to {largest}; "
+    extremes = [(grey.min(), grey.max()) for _, grey in _bands(image)]
+    smallest, largest = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if smallest < 0 or largest > 65535:
+        raise InputError(f"{name} is grey with values {smallest} to {largest}; "
                          "save it with 8 or 16 bits a channel")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):
         # 32-bit integers do not say how many of their bits are used
         bits = next(bits for bits in (8, 12, 16) if largest < 2**bits)
     else:
         bits = 12 if getattr(image, "tag_v2", {}).get(BITS) == (12,) else 16
-    shallow = (grey >> (bits - 8)).astype(np.uint8)
-    if isinstance(image.info.get("transparency"), int):
-        shallow[grey == image.info["transparency"]] = 255  # transparency is laid on white
-    return Image.fromarray(shallow).convert("RGB")
+    photo = Image.new("RGB", image.size)
+    for top, grey in _bands(image):
+        shallow = (grey >> (bits - 8)).astype(np.uint8)
+        if isinstance(image.info.get("transparency"), int):
+            shallow[grey == image.info["transparency"]] = 255  # transparency is laid on white
+        photo.paste(Image.fromarray(shallow), (0, top))
+    return photo
+
+
+def _bands(image):
+    """The rows of an image, `BAND` at a time, as arrays; each with where it begins."""
+    for top in range(0, image.height, BAND):
+        yield top, np.asarray(image.crop((0, top, image.width, min(top + BAND, image.height))))
 
 
 def portrait():

@@ -139,9 +139,8 @@ class Preprocessing:
             Which part of the photo x shows.
         """
         view = self.view(photo.size)
-        if self.channels == 1:
-            photo = photo.convert("L").convert("RGB")
-        small = photo.resize(view.input, Image.Resampling.BILINEAR, box=view.box)
+        photo = photo.convert("L") if self.channels == 1 else photo
+        small = photo.resize(view.input, Image.Resampling.BILINEAR, box=view.box).convert("RGB")
         order = slice(None, None, -1 if self.bgr else 1)
         x = np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)[order], np.float32)
         # (x / 255 - mean) / std, as one factor and one shift, in place

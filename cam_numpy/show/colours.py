@@ -124,7 +124,7 @@ def paint(M, scale, colors="inferno"):
     return image
 
 
-def overlay(photo, view, M, scale, colors="inferno", weight=0.6):
+def overlay(photo, view, M, scale, colors="inferno", weight=0.6, onto=None):
     """A photo with its map on top: (1 - weight) photo + weight colours.
 
     Parameters
@@ -140,13 +140,16 @@ def overlay(photo, view, M, scale, colors="inferno", weight=0.6):
     colors : str
     weight : float
         0 shows the photo alone, 1 the map alone.
+    onto : PIL.Image.Image, optional
+        An image of the same mode and size to paint onto, by default a new one. It may be the
+        photo: one of 100 megapixels takes 400 MB.
 
     Returns
     -------
     image : PIL.Image.Image
         Mode RGB. Greyish where the network did not look.
     """
-    image = Image.new("RGB", photo.size)
+    image = Image.new("RGB", photo.size) if onto is None else onto
     width, height = photo.size
     for top in range(0, height, BAND):  # band by band: the laid map needs more memory than the photo
         bottom = min(top + BAND, height)
