@@ -204,6 +204,40 @@ def test_a_file_that_is_cut_short_while_it_is_opened(small, monkeypatch):
     assert "has changed since it was opened; load it again" in message
 
 
+def leases(path):
+    """Whether this system lets nobody write to a file for a while."""
+    fcntl = pytest.importorskip("fcntl")
+    with open(path, "rb") as file:
+        try:
+            return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK) == 0
+        except (AttributeError, OSError):
+            return False
+
+
+def test_a_large_file_cannot_be_cut_short_while_it_is_opened(small, monkeypatch):
+    """Who tries, waits: it is mapped, and would take Python with it."""
+    if not leases(small):
+        pytest.skip("this system has no leases")
+    monkeypatch.setattr(onnx_writer, "WHOLE", 100)
+    opened, cutters = session.open_session, []
+
+    def cut(*arguments, **options):
+        if not cutters:
+            code = f"import os; print(flush=True); os.truncate({str(small)!r}, 100)"
+            cutters.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE))
+            cutters[0].stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                cutters[0].wait(0.5)
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr("cam_numpy.network.source.open_session", cut)
+    network = load(small)
+    assert cutters[0].wait(20) == 0 and small.stat().st_size == 100
+    cutters[0].stdout.close()
+    assert "has changed since it was opened; load it again" in complaint(
+        network.run, np.zeros((3, 16, 16), np.float32))
+
+
 def test_large_files_are_mapped_and_small_ones_are_not(small, monkeypatch):
     assert isinstance(source.model_bytes(small), bytes)
     monkeypatch.setattr(onnx_writer, "WHOLE", 100)

@@ -23,7 +23,7 @@ from .locate import resolve
 from .onnx_writer import with_classifier
 from .opening import open_head
 from .session import TYPES
-from .source import Source
+from .source import Source, uncut
 
 
 def load(model: str | Path | Network | None = None, *, output: str | None = None,
@@ -81,7 +81,8 @@ def load(model: str | Path | Network | None = None, *, output: str | None = None
             raise InputError(f"{model.name} is open already, and its options are fixed; give its file")
         return model
     path, preprocessing, labels = resolve(model, preprocessing, labels)
-    network = Network(path, output, preprocessing, labels, threads)
+    with uncut(path):
+        network = Network(path, output, preprocessing, labels, threads)
     for text in network.assumed:
         warnings.warn(f"{network.name}: {text}", Assumed, stacklevel=2)
     return network
@@ -103,7 +104,8 @@ def open_body(network=None, **options):
         return load(network, **options).body
     except CamNotApplicable:
         path, preprocessing, _ = resolve(network, options.get("preprocessing"))
-        body = Body(path, preprocessing)
+        with uncut(path):
+            body = Body(path, preprocessing)
         for text in body.assumed:
             warnings.warn(f"{body.name}: {text}", Assumed, stacklevel=3)
         return body
@@ -215,7 +217,8 @@ class Network:
     def body(self):
         """The maps of all layers (`cam_numpy.network.layers.Body`), in a session of its own."""
         self._source.unchanged()
-        body = Body(self.path, self.preprocessing, self.head.f, self._forward.units_first, self._threads)
+        with uncut(self.path):
+            body = Body(self.path, self.preprocessing, self.head.f, self._forward.units_first, self._threads)
         body.assumed = self.assumed
         return body
 

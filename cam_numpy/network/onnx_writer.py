@@ -9,7 +9,12 @@ import numpy as np
 from ..errors import InputError
 from .onnx_reader import fields, messages_at, spans, value_info
 
-WHOLE = 32 << 20  # bytes of the largest model that is handed over whole, so that its file may change
+# Bytes of the largest model that is handed over whole, so that its file may change. A larger one is mapped
+# into memory: opening one of 102 MB takes 271 MiB then, and onnxruntime itself, from the path, 404. Read
+# whole it would take 598 MiB, or 461 where onnxruntime is given its arrays as OrtValues. But a mapped file
+# that is cut short ends Python: while one is opened, `source.uncut` keeps writers away on Linux, and
+# Windows does so by itself. That leaves macOS, network drives, and files of weights beside the model.
+WHOLE = 32 << 20
 LARGE = 8192  # bytes; copying a smaller array takes no longer than mapping it
 LARGEST = 2**31  # bytes of a protobuf message
 FLOAT = 1  # TensorProto.DataType

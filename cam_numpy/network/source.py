@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,11 @@ from ..input import unreadable
 from . import onnx_writer
 from .onnx_reader import read_graph
 from .session import open_session
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Source:
@@ -88,7 +95,7 @@ def model_bytes(path):
     """The bytes of a file; those of a large one are mapped into memory rather than read.
 
     A mapped file must not get shorter while it is in use: the system would kill Python. So only the
-    large ones are mapped, where it saves memory that counts.
+    large ones are mapped, where it saves memory that counts, and `uncut` guards them.
     """
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; give an .onnx file")
@@ -100,6 +107,28 @@ def model_bytes(path):
         raise InputError(f"{path}: there is no such model; check the name") from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+
+
+@contextmanager
+def uncut(path):
+    """Within, who wants to write to a large file, or to cut it short, has to wait, where the system helps.
+
+    Linux does, with a lease on a file of one's own that lies on a disk of this machine. Windows
+    never lets a mapped file be cut short. See `onnx_writer.WHOLE`.
+    """
+    try:
+        file = open(path, "rb") if os.path.getsize(path) > onnx_writer.WHOLE else None
+    except (OSError, ValueError):  # whoever reads it next says so
+        file = None
+    if file is None:
+        yield
+        return
+    with file:
+        with suppress(AttributeError, OSError):  # another system, or a file of somebody else
+            # that somebody waits, a signal tells: one that nobody minds, as the usual one would end Python
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        yield
 
 
 def _stamp_of(path):
