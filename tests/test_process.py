@@ -327,6 +327,30 @@ process.run({})
         assert time.monotonic() - began < 8
 
 
+@posix
+def test_ctrl_c_while_pillow_is_imported_is_no_damaged_photo(explain, tmp_path):
+    """A module in C makes another error of it; the photos after that one are not begun."""
+    code = f"""
+import os, signal
+import cam_numpy.image.photo as photo
+from cam_numpy.__main__ import run
+
+def interrupted(file):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("PIL._imaging failed to import") from None
+
+photo.Image.open = interrupted
+import sys
+sys.argv[1:] = {list(map(str, explain))!r}
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"[1/3] {tmp_path / 'a.png'}\ncam-numpy: interrupted\n"
+
+
 def test_the_package_is_imported_without_numpy():
     """So that the command is in charge of Ctrl-C before NumPy, a third of a second, is imported."""
     code = ("import sys; sys.modules.pop('typing', None); import cam_numpy.__main__; "

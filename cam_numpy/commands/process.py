@@ -21,6 +21,7 @@ REFUSED = InputError, MemoryError  # what ends in one line, not in a traceback
 INTERRUPTED = 130  # the exit status
 ECHO = 1.0  # seconds; a second Ctrl-C within them is a nervous finger, and must not stop the tidying up
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_signals = None  # of `run`
 GONE = errno.EPIPE, errno.EINVAL  # the reader of a pipe; EINVAL is what Windows says
 
 
@@ -53,7 +54,16 @@ def tell(text, start="", end="\n"):
 
 
 def complain(error):
-    """Print one of `REFUSED`; returns the exit status that goes with it."""
+    """Print one of `REFUSED`; returns the exit status that goes with it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        A signal came before: then nothing is printed. A module that is interrupted while it is
+        imported can raise anything, and what is left of Ctrl-C may look like a damaged photo.
+    """
+    if _signals and _signals.number:
+        raise KeyboardInterrupt
     if isinstance(error, MemoryError):
         reason = str(error) or "none is left"
         error = InputError(f"there is not enough memory ({reason}); give a smaller photo or a smaller "
@@ -87,7 +97,8 @@ def run(main):
     main : callable
         Returns an exit status.
     """
-    signals = Signals()
+    global _signals
+    _signals = signals = Signals()
     try:
         status = _status(main, signals)
         signals.ignore()  # ending takes a moment, and there is nothing left to tidy up
