@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import warnings
 
 from . import __version__
-from .commands import process
-from .errors import InputError
+
+# nothing else here: until `run` has taken over the signals, Ctrl-C ends in a traceback
 
 
 def main(arguments=None):
@@ -23,6 +22,10 @@ def main(arguments=None):
     status : int
         0, or 2 where something given could not be used, or 130 after Ctrl-C.
     """
+    import warnings
+
+    from .commands import process
+
     try:
         with warnings.catch_warnings():
             # those of libraries are no use here, and what was assumed the commands print themselves
@@ -37,14 +40,19 @@ def main(arguments=None):
 
 def run():
     """Run the command as a process of its own: what `cam-numpy` does."""
-    process.run(main)
+    from .commands.signals import Signals
+
+    signals = Signals()
+    from .commands import process
+
+    process.run(main, signals)
 
 
 def _parser():
-    # not above: until here the process cannot be interrupted without a traceback
     import argparse
 
-    from .commands import evaluate, explain, inspect, layers, learn, models, page, units
+    from .commands import evaluate, explain, inspect, layers, learn, models, page, process, units
+    from .errors import InputError
 
     class Parser(argparse.ArgumentParser):
         """Prints as all commands print, and of a mistake one line instead of the whole usage."""

@@ -328,6 +328,57 @@ process.run({})
 
 
 @posix
+@pytest.mark.parametrize("signalled", [True, False])
+def test_what_was_interrupted_half_way_does_not_complain(signalled):
+    """As NumPy's archive does, which then cannot be closed; without a signal it would be a bug."""
+    code = f"""
+import os, signal
+from cam_numpy.commands import process
+
+class Archive:
+    def __del__(self):
+        raise ValueError("Can't close the file")
+
+def work():
+    archive = Archive()
+    try:
+        {signalled} and os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        del archive
+    return 0
+
+process.run(work)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    if signalled:
+        assert (done.returncode, done.stderr) == (130, "cam-numpy: interrupted\n")
+    else:
+        assert done.returncode == 0 and "Can't close the file" in done.stderr
+
+
+@posix
+def test_a_signal_before_the_command_is_imported_waits():
+    code = """
+import os, signal, sys
+from cam_numpy.__main__ import run
+from cam_numpy.commands.signals import Signals
+
+assert not {"re", "threading", "warnings", "argparse"} & set(sys.modules)
+assert not {"cam_numpy.names", "cam_numpy.errors", "cam_numpy.commands.process"} & set(sys.modules)
+real = Signals.__init__
+
+def interrupted(self):
+    real(self)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Signals.__init__ = interrupted
+run()
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 128 + signal.SIGTERM and done.stderr == "cam-numpy: interrupted\n"
+
+
+@posix
 def test_ctrl_c_while_pillow_is_imported_is_no_damaged_photo(explain, tmp_path):
     """A module in C makes another error of it; the photos after that one are not begun."""
     code = f"""

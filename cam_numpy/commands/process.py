@@ -6,21 +6,16 @@ Ctrl-C. `inspect` has 1 besides, where CAM does not apply.
 
 from __future__ import annotations
 
-import _thread
 import errno
 import os
-import signal
 import sys
-import threading
-import time
 
 from ..errors import InputError
 from ..names import plain
+from .signals import Signals
 
 REFUSED = InputError, MemoryError  # what ends in one line, not in a traceback
 INTERRUPTED = 130  # the exit status
-ECHO = 1.0  # seconds; a second Ctrl-C within them is a nervous finger, and must not stop the tidying up
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _signals = None  # of `run`
 GONE = errno.EPIPE, errno.EINVAL  # the reader of a pipe; EINVAL is what Windows says
 
@@ -89,16 +84,18 @@ def _into_nothing(stream):
     os.close(nowhere)
 
 
-def run(main):
+def run(main, signals=None):
     """Run `main` as this process: in order with the streams and signals that it was born with.
 
     Parameters
     ----------
     main : callable
         Returns an exit status.
+    signals : Signals, optional
+        Where they were taken over before this module was imported.
     """
     global _signals
-    _signals = signals = Signals()
+    _signals = signals = signals or Signals()
     try:
         status = _status(main, signals)
         signals.ignore()  # ending takes a moment, and there is nothing left to tidy up
@@ -112,6 +109,7 @@ def run(main):
 
 def _status(main, signals):
     try:
+        signals.release()
         _own_streams()
         return main()
     except SystemExit as stop:  # argparse's
@@ -126,51 +124,6 @@ def interrupted():
     """Say so; returns the exit status that goes with it."""
     tell("cam-numpy: interrupted")
     return INTERRUPTED
-
-
-class Signals:
-    """Ctrl-C, `kill` and a terminal that closes: each raises KeyboardInterrupt, on which all tidy up.
-
-    Attributes
-    ----------
-    number : int or None
-        The signal that came.
-    """
-
-    def __init__(self):
-        self.number, self._last = None, -ECHO
-        for number in SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
-                signal.signal(number, self._came)
-        sys.unraisablehook = self._lost
-
-    def _came(self, number, frame):
-        now = time.monotonic()
-        if now - self._last >= ECHO:
-            self.number, self._last = number, now
-            raise KeyboardInterrupt
-
-    def _lost(self, unraisable):
-        """Python cannot raise in a callback, such as those of the import system: raise it again soon."""
-        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
-            return sys.__unraisablehook__(unraisable)
-        self._last = -ECHO
-        again = threading.Timer(0.05, _send, [self.number])
-        again.daemon = True
-        again.start()
-
-    def ignore(self):
-        """From here on no signal changes the exit status; Python would take our own handler away."""
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _send(number):
-    """Send this process a signal, from any thread."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, number)  # wakes it, whatever it waits for
-    else:
-        _thread.interrupt_main(number)
 
 
 def _own_streams():
