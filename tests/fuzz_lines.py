@@ -6,11 +6,13 @@ was asked for, nothing that a terminal obeys. Its inputs stay as they are, and w
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -75,6 +77,7 @@ def pick(rng, sort, wrong=0.06):
 def folder():
     """A folder with all that the lines name."""
     path = Path(tempfile.mkdtemp(prefix="fuzz-lines-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     for seed, name in enumerate(PHOTOS[0]):
         sides = (1, 60) if name == "thin.png" else (20, 30)
         image = Image.fromarray(scene(*sides, seed))

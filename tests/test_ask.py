@@ -416,3 +416,15 @@ def test_constants_of_integers_and_floats_are_told_apart(tmp_path):
                                                 tensor.name))
     graph = read_graph(model.SerializeToString())
     assert bits(graph, graph.nodes) == 11
+
+
+@pytest.mark.parametrize("array, nodes", [
+    (np.zeros((K, 0)), [("MatMul", ["F", "array"], "S")]),
+    (np.zeros(C), [("Gemm", ["F", "w", "array"], "s", {"transB": 1}),
+                   ("ReduceSum", ["s"], "S", {"keepdims": 0})]),
+    (np.zeros((0, C)), [("Gemm", ["F", "w", "b"], "s", {"transB": 1}), ("Add", ["s", "array"], "S")]),
+], ids=["no classes", "a scalar", "no pictures"])
+def test_an_output_without_scores_is_refused(tmp_path, array, nodes):
+    path = networks.save(tmp_path / "n.onnx", BODY + GAP + nodes, {"array": np.float32(array)})
+    with pytest.raises(CamNotApplicable, match="is an array of shape .*, not one score per class"):
+        load(path)

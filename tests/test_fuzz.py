@@ -1,4 +1,4 @@
-"""A short run of each fuzzer; thousands are commands of their own, `python -m tests.fuzz` and the like."""
+"""A short run of each fuzzer; thousands are commands of their own, as `python -m tests.fuzz heads`."""
 
 import subprocess
 import sys
@@ -9,8 +9,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams 
 
 
 @pytest.mark.parametrize("fuzzer, count", [
-    ("fuzz", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150), ("fuzz_arrays", 400), ("fuzz_lines", 100),
-    ("fuzz_names", 20), pytest.param("fuzz_process fresh-signals", 2, marks=posix),
+    ("fuzz files", 100), ("fuzz heads", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150),
+    ("fuzz_arrays", 400), ("fuzz_lines", 100), ("fuzz_names", 20),
+    pytest.param("fuzz_process fresh-signals", 2, marks=posix),
     pytest.param("fuzz_process signals", 20, marks=posix),
     pytest.param("fuzz_process streams", 20, marks=posix),
 ])

@@ -144,7 +144,7 @@ def search(source, scores, seen, picture, known):
     if S.type not in FLOATS + INTEGERS:
         raise CamNotApplicable(f"its output {scores.output} holds {S.type[7:-1]}, not scores; "
                                "the paper needs the scores of the classes, before the softmax", name)
-    if sum(side > 1 for side in S.value.shape[1:]) > 1:
+    if S.value.ndim == 0 or S.value.size == 0 or sum(side > 1 for side in S.value.shape[1:]) > 1:
         raise CamNotApplicable(f"its output {scores.S} is an array of shape {S.value.shape}, not one score "
                                "per class; the paper has a classifier: a last conv layer, global average "
                                "pooling and one linear layer", name)
