@@ -428,3 +428,20 @@ def test_an_output_without_scores_is_refused(tmp_path, array, nodes):
     path = networks.save(tmp_path / "n.onnx", BODY + GAP + nodes, {"array": np.float32(array)})
     with pytest.raises(CamNotApplicable, match="is an array of shape .*, not one score per class"):
         load(path)
+
+
+def test_weights_with_a_batch_axis_are_no_w(tmp_path):
+    """The classes lie on the third axis, and what is subtracted has four."""
+    arrays = {"shape": np.array([0, 1, -1]), "batch": w[:K].T[None],
+              "four": np.ones((1, K, 1, 1), np.float32)}
+    nodes = [("Reshape", ["F", "shape"], "row"), ("MatMul", ["row", "batch"], "s"),
+             ("Sub", ["s", "four"], "S")]
+    with pytest.raises(CamNotApplicable):
+        load(networks.save(tmp_path / "n.onnx", BODY + GAP + nodes, arrays))
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_that_overflow_are_no_reason_to_warn():
+    cut = object.__new__(Cut)
+    cut._run = lambda maps, count: np.full((len(maps), C), np.inf)
+    assert not cut._takes_a_batch(np.ones((2, K, 3, 4)))

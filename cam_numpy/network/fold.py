@@ -32,6 +32,8 @@ def fold(head, constants, count_units):
     """
     with np.errstate(all="ignore"):
         w, b = _folded(head, constants, count_units)
+    if w.ndim != 2 or len(w) == 0:
+        raise ValueError(f"w would have the shape {w.shape}")
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
         raise ValueError("w or b is not finite")
     return w, b

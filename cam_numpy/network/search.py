@@ -98,7 +98,8 @@ class Cut:
         except ValueError:
             return False
         scale = np.abs(alone).max()
-        return together.shape == alone.shape and bool(np.abs(together - alone).max() <= 1e-5 * scale)
+        with np.errstate(invalid="ignore"):  # inf - inf
+            return together.shape == alone.shape and bool(np.abs(together - alone).max() <= 1e-5 * scale)
 
     def _run(self, maps, n):
         first, last = self.seen[self.first], self.seen[self.last].value
