@@ -72,7 +72,7 @@ def work(rng):
         ["evaluate", "many.csv", *model, "--method", "occlusion"], ["layers", "a.png", *model, *out],
         ["units", "a.png", "--class", "3", *model, *out],
     )
-    return rng.choice(slow if rng.random() < 0.1 else quick)
+    return rng.choice(slow if rng.random() < 0.04 else quick)
 
 
 class Started:
