@@ -290,7 +290,7 @@ KINDS = {"signals": (make_signals, signals), "streams": (make_streams, streams),
          "lines": (fuzz_lines.make, lines)}
 
 if __name__ == "__main__":
-    FRESH = sys.argv[1].startswith("fresh-")
+    FRESH = sys.argv[1].startswith("fresh-") or sys.platform == "darwin"  # whose libraries bear no fork
     prepare()
     make, attempt = KINDS[sys.argv[1].removeprefix("fresh-")]
     run(make, attempt, sys.argv[2:], count=100)
