@@ -9,11 +9,11 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams 
 
 
 @pytest.mark.parametrize("fuzzer, count", [
-    ("fuzz files", 100), ("fuzz heads", 100), ("fuzz_photos", 150), ("fuzz_datasets", 150),
-    ("fuzz_arrays", 400), ("fuzz_lines", 100), ("fuzz_names", 20),
-    pytest.param("fuzz_process fresh-signals", 2, marks=posix),
-    pytest.param("fuzz_process signals", 20, marks=posix),
-    pytest.param("fuzz_process streams", 20, marks=posix),
+    ("fuzz files", 100), ("fuzz heads", 60), ("fuzz_photos", 150), ("fuzz_datasets", 150),
+    ("fuzz_arrays", 400), ("fuzz_lines", 60), ("fuzz_names", 12),
+    pytest.param("fuzz_process fresh-signals", 1, marks=posix),
+    pytest.param("fuzz_process signals", 12, marks=posix),
+    pytest.param("fuzz_process streams", 12, marks=posix),
 ])
 def test_whatever_is_given_is_taken_or_refused_soon_and_quietly(fuzzer, count):
     """In a process of its own: a crash of native code could not be caught here."""
