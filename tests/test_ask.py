@@ -444,4 +444,4 @@ def test_weights_with_a_batch_axis_are_no_w(tmp_path):
 def test_scores_that_overflow_are_no_reason_to_warn():
     cut = object.__new__(Cut)
     cut._run = lambda maps, count: np.full((len(maps), C), np.inf)
-    assert not cut._takes_a_batch(np.ones((2, K, 3, 4)))
+    assert not cut.takes_a_batch(np.ones((2, K, 3, 4)))
