@@ -27,6 +27,18 @@ INPUTS = ("tensor(float)", "tensor(float16)", "tensor(uint8)")
 THREADS = 4  # more do not help a small network, and leave a laptop usable
 
 
+class _Session(onnxruntime.InferenceSession):
+    """A session that is alike in all versions of onnxruntime."""
+
+    # 1.21 would print what went wrong, and try again; it has no option against that yet
+    _enable_fallback = property(lambda self: False, lambda self, value: None)
+
+    def run(self, output_names, input_feed, run_options=None):
+        arrays = super().run(output_names, input_feed, run_options)
+        # for an array that holds nothing, 1.21 may give None
+        return [np.empty(0, np.float32) if array is None else array for array in arrays]
+
+
 def open_session(model, path, threads=None):
     """A session of onnxruntime.
 
@@ -52,10 +64,7 @@ def open_session(model, path, threads=None):
     folder = str(path.resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would print and try again
-        )
+        return _Session(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__} "
                          f"({reason(error)}); export the network again, or update onnxruntime") from None
