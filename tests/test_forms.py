@@ -9,6 +9,7 @@ from onnx import numpy_helper
 
 from cam_numpy import class_activation_map, explain, load
 from cam_numpy.errors import InputError
+from cam_numpy.network import session
 from tests import networks
 from tests.conftest import scene
 from tests.networks import BODY, GAP, GEMM, C, K
@@ -265,17 +266,15 @@ def as_inputs_too(model):
 @pytest.mark.parametrize("change, ir", [(None, 8), (as_lists_of_floats, 8), (as_inputs_too, 3)])
 def test_onnxruntime_maps_large_weights_and_computes_the_same(tmp_path, monkeypatch, change, ir):
     """It is given a model of a few kB that points into the file."""
-    import onnxruntime
-
     path = wide(tmp_path / "größer als 1.onnx", change, opset=7, ir=ir)
     monkeypatch.setattr("cam_numpy.network.onnx_writer.WHOLE", 100_000)
-    given, session = [], onnxruntime.InferenceSession
+    given, opens = [], session.Session
 
     def opened(model, *args, **options):
         given.append(len(model))
-        return session(model, *args, **options)
+        return opens(model, *args, **options)
 
-    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    monkeypatch.setattr(session, "Session", opened)
     network = load(path)
     assert path.stat().st_size > 130_000 and given[0] == pytest.approx(3500, abs=500)
     monkeypatch.undo()

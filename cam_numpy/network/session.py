@@ -27,7 +27,7 @@ INPUTS = ("tensor(float)", "tensor(float16)", "tensor(uint8)")
 THREADS = 4  # more do not help a small network, and leave a laptop usable
 
 
-class _Session(onnxruntime.InferenceSession):
+class Session(onnxruntime.InferenceSession):
     """A session that is alike in all versions of onnxruntime."""
 
     # 1.21 would print what went wrong, and try again; it has no option against that yet
@@ -64,7 +64,7 @@ def open_session(model, path, threads=None):
     folder = str(path.resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
-        return _Session(model, options, providers=["CPUExecutionProvider"])
+        return Session(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise InputError(f"{path.name} cannot be opened by onnxruntime {onnxruntime.__version__} "
                          f"({reason(error)}); export the network again, or update onnxruntime") from None
