@@ -10,10 +10,10 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams 
 
 @pytest.mark.parametrize("fuzzer, count", [
     ("fuzz files", 100), ("fuzz heads", 60), ("fuzz_photos", 150), ("fuzz_datasets", 150),
-    ("fuzz_arrays", 400), ("fuzz_lines", 60), ("fuzz_names", 12),
+    ("fuzz_arrays", 400), ("fuzz_lines", 30), ("fuzz_names", 12),
     pytest.param("fuzz_process fresh-signals", 1, marks=posix),
-    pytest.param("fuzz_process signals", 12, marks=posix),
-    pytest.param("fuzz_process streams", 12, marks=posix),
+    pytest.param("fuzz_process signals", 8, marks=posix),
+    pytest.param("fuzz_process streams", 8, marks=posix),
 ])
 def test_whatever_is_given_is_taken_or_refused_soon_and_quietly(fuzzer, count):
     """In a process of its own: a crash of native code could not be caught here."""
