@@ -445,3 +445,16 @@ def test_scores_that_overflow_are_no_reason_to_warn():
     cut = object.__new__(Cut)
     cut._run = lambda maps, count: np.full((len(maps), C), np.inf)
     assert not cut.takes_a_batch(np.ones((2, K, 3, 4)))
+
+
+def test_what_differs_from_picture_to_picture_of_a_batch_is_no_class(tmp_path):
+    """(2, 1) divides the pictures of a batch of two, not the two classes that its shape could stand for."""
+    arrays = {"vector": W["w"][0], "two": np.full(K, 2, np.float32),
+              "row": np.array([[1.0], [2.0]], np.float32)}
+    nodes = [("Div", ["F", "two"], "G"), ("MatMul", ["G", "vector"], "s"), ("Div", ["s", "row"], "S")]
+    path = networks.save(tmp_path / "n.onnx", BODY + GAP + nodes, arrays, metadata={}, x=(2, 3, 16, 16))
+    network = load(path)
+    # the first picture's, which is the one that is shown
+    np.testing.assert_allclose(network.w, [W["w"][0] / 2] * 2, rtol=1e-5)
+    x = np.sin(np.arange(3 * 16 * 16, dtype=np.float32)).reshape(3, 16, 16)
+    network.check_scores(*network.run(x))

@@ -85,7 +85,8 @@ def _folded(forward, constants):
         return None
     if forward.inferred_size() == [1, 1]:
         raise forward.one_cell(w.shape[1], forward.runner.input_size)
-    if any(node.op == "Gather" for node in head.chain):  # it may have mixed the units
+    # a Gather may have mixed the units, and an array as long as a fixed batch its pictures
+    if forward.runner.batch > 1 or any(node.op == "Gather" for node in head.chain):
         f, S = forward(forward.runner.noise())
         head.form.check(f, w, b, S)
     return Opened(forward, w, b)
