@@ -281,5 +281,6 @@ if __name__ == "__main__":
     # bytes: of these small files, too, some arrays shall be mapped
     onnx_writer.WHOLE, onnx_writer.LARGE = 0, 64
     warnings.simplefilter("ignore", Assumed)
+    warnings.simplefilter("error", RuntimeWarning)  # of numbers that overflow: they are refused instead
     folder()
     run(lambda rng: rng, KINDS[sys.argv[1]], sys.argv[2:])

@@ -103,7 +103,8 @@ def _guesses(head, f, v, b, bits, cell):
 
 def strength(f):
     """How strongly a unit fires: the mean over the units of the strongest value, or 1."""
-    v = float(np.abs(f).max(axis=(1, 2)).mean())
+    with np.errstate(over="ignore"):
+        v = float(np.abs(f).max(axis=(1, 2)).mean())
     return v if np.isfinite(v) and v > 0 else 1.0
 
 
