@@ -55,3 +55,8 @@ def assert_texts_fit(figure):
     for text in [*figure.texts, *figure.legends, *texts]:
         box = text.get_window_extent(renderer)
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text
+
+
+def pytest_collection_modifyitems(items):
+    """Start the lessons first: they take a while, and run in processes of their own."""
+    items.sort(key=lambda item: item.name != "test_all_lessons_are_started")

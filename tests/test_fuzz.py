@@ -9,8 +9,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and streams 
 
 
 @pytest.mark.parametrize("fuzzer, count", [
-    ("fuzz files", 100), ("fuzz heads", 60), ("fuzz_photos", 150), ("fuzz_datasets", 150),
-    ("fuzz_arrays", 400), ("fuzz_lines", 30), ("fuzz_names", 12),
+    ("fuzz files", 100), ("fuzz heads", 60), ("fuzz_photos", 80), ("fuzz_datasets", 80),
+    ("fuzz_arrays", 300), ("fuzz_lines", 30), ("fuzz_names", 12),
     pytest.param("fuzz_process fresh-signals", 1, marks=posix),
     pytest.param("fuzz_process signals", 8, marks=posix),
     pytest.param("fuzz_process streams", 8, marks=posix),

@@ -41,6 +41,11 @@ def runs():
         yield {name: pool.submit(run, LESSONS[name]) for name in order}
 
 
+def test_all_lessons_are_started(runs):
+    """The first of all tests, see conftest.py: what follows runs beside the lessons."""
+    assert set(runs) == set(LESSONS)
+
+
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_lesson_runs_as_a_plain_script(runs, name):
     done = runs[name].result()
