@@ -41,6 +41,33 @@ def photo(tmp_path):
     return path
 
 
+@pytest.fixture
+def tiny_imagenet(tmp_path, shipped):
+    """The public layout with 3 classes of 6 training pictures, and 4 validation pictures."""
+    root, wnids = tmp_path / "tiny-imagenet-200", shipped.wnids[:3]
+    root.mkdir()
+    (root / "wnids.txt").write_text("\n".join(wnids) + "\n", encoding="utf-8")
+    words = "".join(f"{wnid}\tthing {c}, Res\n" for c, wnid in enumerate([*wnids, "n00000009"]))
+    (root / "words.txt").write_text(words, encoding="utf-8")
+    for c, wnid in enumerate(wnids):
+        images = root / "train" / wnid / "images"
+        images.mkdir(parents=True)
+        names = [f"{wnid}_{i}.JPEG" for i in range(6)]
+        for i, name in enumerate(names):
+            picture = scene(64, 64, 10 * c + i) // 2
+            picture[..., c] += 100
+            Image.fromarray(picture).save(images / name)
+        boxes = "".join(f"{name}\t0\t0\t9\t9\n" for name in names)
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text(boxes, encoding="utf-8")
+    (root / "val" / "images").mkdir(parents=True)
+    rows = []
+    for i in range(4):
+        Image.fromarray(scene(64, 64, 100 + i)).save(root / "val" / "images" / f"val_{i}.JPEG")
+        rows.append(f"val_{i}.JPEG\t{wnids[i % 3]}\t0\t0\t9\t9\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows), encoding="utf-8")
+    return root
+
+
 def scene(height, width, seed=0):
     """A smooth random picture, (height, width, 3) uint8."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)

@@ -82,7 +82,7 @@ def overlaps_of(case, network):
     f, mirrored = network.see(photo).f, network.see(ImageOps.mirror(photo)).f[:, :, ::-1]
 
     def large(M):
-        return upsample(M, (photo.height, photo.width))
+        return upsample(M, height=photo.height, width=photo.width)
 
     maps = [way(f, mirrored, network.w, c, large) for way in WAYS.values()]
     return [[overlap(bounding_box(M, threshold=t), case.boxes) for t in THRESHOLDS] for M in maps]

@@ -18,7 +18,7 @@ from cam_numpy.commands.progress import Progress
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation.datasets import open_dataset
 from cam_numpy.evaluation.run import evaluate
-from cam_numpy.network.network import SHIPPED
+from cam_numpy.network.catalogue import SHIPPED
 from cam_numpy.paper.boxes import RULES
 from cam_numpy.paper.localisation import summarise
 
@@ -99,7 +99,7 @@ def _occlusion(dataset, network, count):
     print(f"{network.name}, {count} pictures\n")
     print("| | forward passes | seconds a picture | GT-known | MaxBoxAcc |")
     print("|---|---|---|---|---|")
-    photos = [dataset[i * len(dataset) // 10].photo for i in range(10)]
+    photos = [dataset[i].photo for i in sorted({i * len(dataset) // 10 for i in range(10)})]
     quick = load(network.path)  # as `explain` opens it: several threads at one photo
     H, W = quick.see(photos[0]).f.shape[1:]
     ways = {

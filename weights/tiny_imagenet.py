@@ -15,7 +15,6 @@ import numpy as np
 
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation import datasets
-from cam_numpy.image.photo import read_photo
 
 
 class TinyImageNet(datasets.TinyImageNet):
@@ -79,5 +78,5 @@ class TinyImageNet(datasets.TinyImageNet):
     def _read(self, found):
         images = np.empty((len(found), 64, 64, 3), np.uint8)
         for i, (name, _) in enumerate(found):
-            images[i] = np.asarray(read_photo(self._files.read(name), name, upright=False))
+            images[i] = np.asarray(self._photo(name))
         return images, np.array([c for _, c in found], np.int64)

@@ -157,9 +157,12 @@ class DataSet:
 
     def __getitem__(self, i):
         name = self._names[i]
-        photo = read_photo(self._files.read(name, MOST_BYTES), self._files.where(name), upright=False)
+        photo = self._photo(name)
         label, boxes = self._annotation(name, photo.size)
         return Case(name, photo, label, tuple(self._inside(box, photo.size, name) for box in boxes))
+
+    def _photo(self, name):
+        return read_photo(self._files.read(name, MOST_BYTES), self._files.where(name), upright=False)
 
     def _annotation(self, name, size):
         """The label and the boxes of a picture, size being (width, height)."""
