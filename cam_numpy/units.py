@@ -124,7 +124,7 @@ def class_units(c: int | str, photos: Sequence[str | Path | Image.Image | np.nda
     --------
     >>> best = class_units("Persian cat").units[0]
     >>> [name for name, w in best.speaks_for][:2]
-    ['Persian cat', 'teddy, teddy bear']
+    ['Persian cat', 'standard poodle']
     """
     with refused():
         n = positive_integer("n", n)

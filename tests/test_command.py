@@ -76,9 +76,9 @@ def test_a_max_pooled_network_is_explained_by_its_own_identity(tmp_path, photo, 
     unit = next(line for line in lines if line.startswith("    k = "))
     k, (x, y) = int(unit.split()[2]), (int(n) for n in unit.split(" at (")[1].rstrip(")").split(","))
     assert e.f[k, y, x] == e.f[k].max() == e.F[k]
-    assert "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c" in text and "no map adds up to its score" in text
+    assert "S_c = sum_k w_k^c max_xy f_k(x, y) + b_c" in text and "a map does not add up to its score" in text
     assert main(["inspect", str(path)]) == 0
-    assert "Therefore no map adds up to its score" in " ".join(capsys.readouterr().out.split())
+    assert "Therefore a map does not add up to its score" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_units_listed_add_up_to_the_score(run, photo):

@@ -109,7 +109,7 @@ def test_max_pooling_has_an_identity_of_its_own(tmp_path, op):
     np.testing.assert_array_equal(e.F, e.f.max(axis=(1, 2)))
     np.testing.assert_allclose(e.S, W["w"] @ e.f.max(axis=(1, 2)) + W["b"], **CLOSE)
     np.testing.assert_allclose(e.M(2), class_activation_map(e.f, W["w"], 2), **CLOSE)  # Eq. 2 as ever
-    assert np.abs([e.M(c).mean() + e.b[c] - e.S[c] for c in range(C)]).max() > 0.1  # but no map adds up
+    assert np.abs([e.M(c).mean() + e.b[c] - e.S[c] for c in range(C)]).max() > 0.1  # the mean is not S
 
 
 def test_maps_that_are_max_pooled_are_the_units_themselves(tmp_path):

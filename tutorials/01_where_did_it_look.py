@@ -145,7 +145,8 @@ assert np.isclose(left, right, atol=1e-4) and np.isclose(left, e.S[c] - e.b[c], 
 # | Earlier | This paper |
 # |---|---|
 # | *Occlusion* (Zeiler and Fergus, 2014): cover the photo place by place; a forward pass for each place (145 in lesson 8) | one forward pass, the one that makes the prediction anyway |
-# | *Deconvolution* (Zeiler and Fergus), *backpropagation*: for one unit, which pixels make it fire? | for one **class**, which places raise its score? |
+# | *Deconvolution* (Zeiler and Fergus): for one unit, which pixels make it fire? | for one **class**, which places raise its score? |
+# | *Backpropagation* (Simonyan et al., 2014): for one class, how much would the score change if a pixel changed a little? | how much does each place **contribute**? The contributions add up to the score |
 # | *Zeiler and Fergus; Zhou et al., 2015*: units studied in the convolutional layers, the fully connected layers left out | the whole way, from photo to class |
 # | *Bergamo et al., 2014*: localisation by masking parts of the photo; several passes, not trained end to end | one network, trained end to end with labels, as any classifier |
 # | *Oquab et al., 2015*: global **max** pooling; finds one point of an object | global **average** pooling: finds its whole extent (lesson 5) |
@@ -175,7 +176,8 @@ assert e.f.size == K * M.size
 #
 # 1. Explain a photo of your own: `e = cam.explain("my.jpg")`, then `e` on the last line. Did it look where
 #    you expected? `cam-numpy page my.jpg` writes a page on which you can point at every number.
-# 2. Cut the cup out of the photo (`cup.crop((0, 200, 600, 400))`). What does the network see now, and where?
+# 2. Cut off the upper half of the photo, and most of the cup with it (`cup.crop((0, 200, 600, 400))`). What
+#    does the network see now, and where?
 # 3. Find a layer and a unit that answers to vertical stripes of the cat, and one that answers to horizontal
 #    ones.
 #

@@ -234,7 +234,7 @@ right = cam.class_scores(cam.global_average_pool(e.f), e.w)
 print(f"largest probability: right {cam.softmax(right).max():.2f}, wrong {cam.softmax(wrong).max():.2f}")
 assert np.array_equal(np.argsort(-wrong)[:10], np.argsort(-right)[:10])  # without a bias the order stays ...
 # ... but the probabilities are ruined
-assert cam.softmax(right).max() < 0.3 and cam.softmax(wrong).max() > 0.99
+assert cam.softmax(right).max() < 0.5 and cam.softmax(wrong).max() > 0.99
 
 with_bias = cam.class_scores(cam.global_sum_pool(e.f), e.w, e.b)
 moved = int((np.argsort(-with_bias) != e.ranking).sum())
@@ -254,7 +254,7 @@ assert moved > 50  # and with a bias even the order changes: it is not multiplie
 
 # %%
 print(f"standard deviation over the classes: of b {e.b.std():.2f}, of the scores {e.S.std():.2f}")
-assert e.b.std() < 0.2 * e.S.std()
+assert e.b.std() < 0.3 * e.S.std()
 without = np.argsort(-(e.S - e.b))
 print(f"without b the best class is {e.class_name(int(without[0]))}, with it {e.top(1)[0].name}")
 assert without[0] == e.ranking[0]
@@ -351,7 +351,8 @@ check(class_activation_map)
 # %% [markdown]
 # On your own:
 #
-# 1. Find a w for the 2 x 2 example whose map is zero at every place but one.
+# 1. Find a w for the 2 x 2 example whose map is zero at all places but two. Why is there none that leaves
+#    only one?
 # 2. Two classes have maps that differ by a constant at every place. What can you say about their weights?
 #    About their probabilities?
 # 3. Reorder the units: `f[order]`, `w[:, order]`. What changes?

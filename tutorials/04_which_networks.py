@@ -35,8 +35,9 @@ warnings.simplefilter("ignore", cam.Assumed)
 # $$S = w \cdot \operatorname{pool}(f) + b$$
 #
 # with a *global average pooling* and a *linear* layer. Between them only linear operations are allowed. Then
-# **f is the tensor that enters the pooling**. You do not choose a layer: always take the tensor just before
-# the global pooling.
+# **f is the tensor that enters the pooling**. You do not choose a layer: take the tensor just before the
+# global pooling. (One exception: a 1x1 convolution to the classes may stand before the pooling, as in Network
+# in Network and SqueezeNet below. Then f is what enters that convolution.)
 #
 # Many networks are built like this: ResNet, DenseNet, GoogLeNet, MobileNetV2, EfficientNet, ShuffleNet. **CAM
 # needs no retraining for them.** Others are not. The repository has a small network of each kind, with random
@@ -74,8 +75,9 @@ assert "swin" in names_of("exact")
 # | ViT | no pooling over places: the scores are made of one extra vector, the *class token*, which collects from all places by attention | a ViT that averages its places before the linear layer |
 #
 # *Swin* is a transformer as well, and exact: it ends with a global average pooling over its places and a
-# linear layer. Its normalisation stands *before* the pooling, so it is a part of f. What comes before f does
-# not matter.
+# linear layer. Its normalisation stands *before* the pooling, so it is a part of f. For the identity it does
+# not matter what comes before f. For the reading it does: by attention a cell collects from other cells, so
+# strong evidence in a cell may come from another place of the photo.
 #
 # ## Flatten after the pooling, flatten instead of the pooling
 #
@@ -114,8 +116,9 @@ assert change_pool < 1e-12 and change_flat > 1
 # this course is another one: can a score be taken apart into places?
 #
 # - **Pooling**: yes. One weight w_k^c holds at all places, and the score is the mean of a map.
-# - **Flatten and one linear layer**: "how much does unit k matter for class c" has H·W answers and not one.
-#   There is no w_k^c, and Eq. 2 cannot be written.
+# - **Flatten and one linear layer**: yes, but not by Eq. 2. Each place has weights of its own: the map is
+#   $\sum_k w_k^c(x, y) f_k(x, y)$. "How much does unit k matter for class c" has H·W answers and not one:
+#   there is no w_k^c. cam_numpy does not read such heads.
 # - **Flatten and several fully connected layers with ReLUs**, as in AlexNet and VGGnet: no. Each hidden unit
 #   adds up all places, and then the ReLU decides, by that sum, whether any of them counts. What one place
 #   contributes depends on all others. This is the step that loses the place.
@@ -130,12 +133,13 @@ hidden = rng.normal(size=(6, K * H * W))
 w_out = rng.normal(size=(C, 6))
 heads = {
     "pooling, linear layer": lambda f: w_pool @ cam.global_average_pool(f),
+    "flatten, linear layer": lambda f: w_flat @ f.ravel(),
     "flatten, two fully connected layers": lambda f: w_out @ np.maximum(hidden @ f.ravel(), 0),
 }
 for name, head in heads.items():
     gap = np.abs(head(left) + head(right) - head(f)).max()
     print(f"{name}: scores of the left half + of the right half differ from the scores by up to {gap:.1e}")
-    assert (gap < 1e-12) == (name == "pooling, linear layer")
+    assert (gap < 1e-12) == (name != "flatten, two fully connected layers")
 
 # %% [markdown]
 #
@@ -159,7 +163,8 @@ for name, head in heads.items():
 # *Network in Network* (NIN), the paper that introduced GAP, goes one step further: its last convolution has
 # **one channel per class** (10 channels for the 10 classes of CIFAR-10), and the average of channel c is the
 # score of class c. The channel with the largest average is the prediction. A 1x1 convolution is a linear
-# layer at each place, hence channel c **is** M_c + b_c.
+# layer at each place, hence channel c **is** M_c + b_c. (The network that its authors published has one more
+# ReLU behind this convolution, as SqueezeNet below. Many later versions have not, and we look at these.)
 #
 # GAP and a linear layer may change places, so every GAP network can be written like this:
 
@@ -192,7 +197,7 @@ assert (M_2.mean(), np.maximum(M_2, 0).mean()) == (1, 1.5)
 # %% [markdown]
 # The map still shows where the evidence is, but it says less than for a ResNet: cam_numpy calls this
 # "approximate" and checks the formula above instead. Many tutorials show SqueezeNet as the clean example; it
-# is the exception. Max pooling (lesson 5) is approximate for another reason.
+# is not. Max pooling (lesson 5) is approximate for another reason.
 #
 # ## Several linear layers, dropout, one output
 #
@@ -205,7 +210,8 @@ assert (M_2.mean(), np.maximum(M_2, 0).mean()) == (1, 1.5)
 #   scores finds this.
 # - **One output with a sigmoid** (two classes, "cat or not"): $P = 1 / (1 + e^{-S})$. The map is that of S:
 #   positive means evidence for the class, negative for the other one. A sigmoid is a softmax of the scores S
-#   and 0. cam_numpy shows two classes, for and against.
+#   and 0. cam_numpy shows two classes, against and for, with the scores -S and S, and takes the sigmoid of
+#   each. The two probabilities add up to 1.
 
 # %%
 S = 1.7
@@ -223,9 +229,9 @@ assert np.array_equal(binary.w[0], -binary.w[1])
 # and without torch.
 #
 # cam_numpy reads the list of nodes and walks **backwards from the scores**: softmax, linear layers, flatten,
-# until it meets the global pooling. The tensor that enters the pooling is f. If it meets anything that is not
-# linear, it stops and names the node. Then it tells onnxruntime to hand out f beside the scores. Nothing
-# needs to be exported again.
+# until it meets the global pooling. The tensor that enters the pooling is f; or, where a 1x1 convolution to
+# the classes stands there, what enters that. If it meets anything else that is not linear, it stops and names
+# the node. Then it tells onnxruntime to hand out f beside the scores. Nothing needs to be exported again.
 
 # %%
 print(cam.inspect())
@@ -278,8 +284,9 @@ assert seen["BGR"].P[c] < 0.5 * seen["right"].P[c]
 # its probability high? A probability spread thinly over all classes is a warning, but a wrong preprocessing
 # can also be very sure of itself, as "0 to 255" shows.
 #
-# For a wrong label order: compare the names of a few photos. If "cat" is always "dog + 1", the list is
-# shifted (often by a "background" class at the start).
+# For a wrong label order: compare the names of a few photos. If each photo gets the name that stands one line
+# before or after the right one, the list is shifted by one (often there is a "background" class at the
+# start).
 
 # %% [markdown]
 # ## Exercises

@@ -137,9 +137,9 @@ def start(rng):
 #
 # $$\frac{\partial L}{\partial S_j} = P_j - [j = c]$$
 #
-# From there the chain rule goes back layer by layer. The linear layer and the convolution are matrix
-# products, the ReLU lets a gradient pass where its input was positive. **The pooling is where the two
-# networks differ**:
+# ([j = c] is 1 if j = c, else 0.) From there the chain rule goes back layer by layer. The linear layer and
+# the convolution are matrix products, the ReLU lets a gradient pass where its input was positive. **The
+# pooling is where the two networks differ**:
 #
 # $$\text{average:}\quad \frac{\partial F_k}{\partial f_k(x, y)} = \frac{1}{HW} \text{ at every place}
 #   \qquad\qquad
@@ -216,8 +216,9 @@ assert worst < 1e-7
 # %% [markdown]
 # ## Training
 #
-# *Adam* takes a step against the gradient. Each weight has its own step size: weights with large gradients
-# make smaller steps. Six passes over the 2,000 pictures, 50 at a time.
+# *Adam* takes a step against the gradient. The step of each weight is divided by the usual size of its own
+# gradients, so weights with large and with small gradients make steps of about the same length, at most about
+# `rate`. Six passes over the 2,000 pictures, 50 at a time.
 
 # %%
 def train(pool, pictures, classes, passes=6, rate=0.01, batch=50, seed=0):
@@ -327,14 +328,15 @@ print(f"all other cells set to zero: {1 - changed.sum() / f.sum():.1%} of the ac
 assert changed.sum() < 0.1 * f.sum()
 
 # %% [markdown]
-# That is the paper's argument in numbers. *Average*: each part of the object that helps to name the class
-# lowers the loss when it fires, so **all** of them are learned. *Maximum*: once one part is found, the others
-# bring nothing and are not learned.
+# These numbers fit the paper's argument. *Average*: for each part of the object that helps to name the class,
+# the loss falls when a unit fires there, so **all** parts are rewarded. *Maximum*: once a unit fires strongly
+# at one part, firing at the others brings it nothing, so it does not learn them.
 #
 # ## A map of a max-pooled network
 #
 # Eq. 2 can be computed for any f and w. With average pooling the map also has a meaning: its mean is the
-# score (minus the bias). With max pooling it has no such meaning: no map adds up to the score.
+# score (minus the bias). With max pooling it has no such meaning: neither its mean nor its sum is the score.
+# (What does add up to the score are dots: w_k^c F_k in the one cell where unit k is strongest, 0 elsewhere.)
 
 # %%
 for pool in (average, maximum):
@@ -348,9 +350,10 @@ for pool in (average, maximum):
 # %% [markdown]
 # ## Two real networks
 #
-# Two networks come with cam_numpy. They have the same body; `tiny-imagenet-gmp` is `tiny-imagenet-gap`
-# *fine-tuned* (trained further, starting from its weights) with max pooling. The same cat, the same class,
-# each network's own map:
+# Two networks come with cam_numpy: `tiny-imagenet-gap` with average pooling, `tiny-imagenet-gmp` with max
+# pooling. They were one network for 27 *epochs* (passes over the training pictures), with average pooling.
+# The last two epochs were done twice, once with each pooling, on the same pictures in the same order. The
+# same cat, the same class, each network's own map:
 
 # %%
 cat = photo("chelsea")
@@ -371,20 +374,22 @@ assert all(e.top(1)[0].name == "Egyptian cat" for e in both.values())
 
 # %% [markdown]
 # The dots are where the ten units that raise the score most are strongest: with max pooling these cells are
-# all that counts. The box is the paper's (lesson 6). One photo proves nothing, and here both boxes cover
-# nearly the whole photo; measured on 5,000 pictures the difference is clear:
+# all that counts. The box is the paper's (lesson 6). One photo proves nothing, and here both boxes cover most
+# of the photo; measured on 5,000 pictures the difference is clear:
 #
 # | | average | maximum | paper, GoogLeNet-GAP | paper, GoogLeNet-GMP |
 # |---|---|---|---|---|
-# | classification error, top-1, % | 41.6 | 43.9 | 35.0 | 35.6 |
-# | localisation error, top-1, % | 59.4 | 62.7 | 56.40 | 57.78 |
-# | localisation error, top-5, % | 45.9 | 49.3 | 43.00 | 45.26 |
-# | right box for the true class (GT-known), % | 61.4 | 58.6 | | |
+# | classification error, top-1, % | 39.2 | 43.8 | 35.0 | 35.6 |
+# | localisation error, top-1, % | 58.7 | 64.4 | 56.40 | 57.78 |
+# | localisation error, top-5, % | 45.9 | 51.9 | 43.00 | 45.26 |
+# | right box for the true class (GT-known), % | 60.2 | 55.4 | | |
 #
 # The left columns: Tiny ImageNet, measured by `python -m weights.compare tiny-imagenet-200.zip` (lesson 7 has
 # the whole table and its intervals). The right columns: ILSVRC, the paper's Tables 1 and 2. In the paper max
-# pooling loses 0.6 points in top-1 classification and 1.4 in top-1 localisation. Here it loses 2.3 and 3.3,
-# and a part of the 3.3 comes from the classes; in GT-known, where the class does not matter, it loses 2.8.
+# pooling loses 0.6 points in top-1 classification and 1.4 in top-1 localisation. Here it loses 4.6 and 5.8,
+# and a part of the 5.8 comes from the classes; in GT-known, where the class does not matter, it loses 4.8.
+# How much of that is due to the maximum, and how much to the short time that the network had to get used to
+# it (two epochs of 29), this comparison does not tell.
 #
 # What the small experiment does not say: the maximum is not *unable* to localise. Here the texture fills the
 # object, and each unit sees a small part of it: then the difference is large. On real photos it is a few

@@ -59,7 +59,7 @@ for key, value in network.metadata.items():
     value = value.replace("\n", " ")
     print(f"{key:20s} {value if len(value) <= 80 else value[:77] + '...'}")
 assert json.loads(network.metadata["classes"]) == network.classes
-assert network.metadata["accuracy"].startswith("top-1 58.4%, top-5 81.8%")
+assert network.metadata["accuracy"].startswith("top-1 60.8%, top-5 83.0%")
 
 # %% [markdown]
 # ## Without cam_numpy
@@ -86,9 +86,10 @@ assert np.allclose(S, cam.explain(cup, network).S, atol=1e-3)
 # ## What it was trained on
 #
 # **Tiny ImageNet** (Stanford CS231n): 100,000 pictures of 64 x 64 pixels, 200 classes of ImageNet, 500
-# pictures each. Labels only, no boxes. No picture of it is in the repository. The training took 14 epochs,
-# 119 minutes on two CPU cores without a GPU. The recipe, epoch by epoch, and the command that trains it again
-# are on the card of the network, [weights/README.md](../weights/README.md):
+# pictures each. Labels only, no boxes. No picture of it is in the repository. Each of the two networks had 29
+# epochs of training, 27 of them in common: 6.5 hours for both, on two CPU cores without a GPU. The recipe,
+# epoch by epoch, and the command that trains it again are on the card of the network,
+# [weights/README.md](../weights/README.md):
 #
 #     pip install -e ".[train]"
 #     python -m weights.train tiny-imagenet-200.zip
@@ -96,7 +97,7 @@ assert np.allclose(S, cam.explain(cup, network).S, atol=1e-3)
 # ## How good it is
 #
 # On 5,000 validation pictures that it has never seen, through the tool's own preprocessing, its best class is
-# right for **58.4 %** (top-1), and the right class is among its best five for **81.8 %** (top-5). The card
+# right for **60.8 %** (top-1), and the right class is among its best five for **83.0 %** (top-5). The card
 # has the command that measures it (`python -m weights.measure`). Guessing would be right for one in 200. How
 # well it localises: lesson 7.
 #
@@ -124,13 +125,13 @@ plt.show()
 assert best[1].name == "espresso" and best[1].P > 0.3
 
 # %% [markdown]
-# The rocket is an *obelisk*, the astronaut holds a *dumbbell*: there is no class for either. Look at their
-# maps before you laugh.
+# The rocket is an *obelisk*, the astronaut a *plunger*: there is no class for either. Look at their maps
+# before you laugh.
 #
 # ## The second network
 #
-# `cam.load("tiny-imagenet-gmp")` has the same body and pools with the maximum. It was made from the first one
-# by two more epochs of training with max pooling (lesson 5).
+# `cam.load("tiny-imagenet-gmp")` has layers of the same shapes and pools with the maximum. The two networks
+# have 27 of their 29 epochs of training in common; the last two were done with each pooling (lesson 5).
 
 # %%
 max_pooled = cam.load("tiny-imagenet-gmp")

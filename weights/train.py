@@ -1,14 +1,14 @@
-"""Train the shipped network on Tiny ImageNet: `python -m weights.train DATA`.
+"""Train the shipped networks on Tiny ImageNet: `python -m weights.train DATA`.
+
+Both come from one run. It pools with the average; its last epochs are done twice, once
+with each pooling, from the same weights, with the same rates and the same crops: what
+differs between the two networks comes from the pooling of these epochs alone.
 
 The recipe: bfloat16 arithmetic, where the processor is fast at it, in channels-last
 layout; Muon for the inner convolutions and Nesterov SGD for the rest, under one
 learning-rate curve; label smoothing; random resized crops and flips done on the
 whole batch; small pictures first, growing to the size that the tool will feed; at
 the end the batch-norm statistics are measured again at that very size.
-
-`--pooling max` trains with global max pooling instead. `--start FILE` goes on from
-an exported network, at a tenth of the learning rates: so the second network of
-`weights/` was made from the first.
 
 Each epoch ends in a checkpoint: the same command run again goes on from there.
 """
@@ -32,7 +32,6 @@ from cam_numpy.output import whole_file
 from .export import export
 from .network import POOLINGS, STRIDE, PooledNetwork
 from .tiny_imagenet import TinyImageNet
-from .unfold import unfold
 
 MEAN = (0.480, 0.448, 0.398)  # R, G, B of the training pictures, in 0..1
 STD = (0.277, 0.269, 0.282)
@@ -47,10 +46,9 @@ NAMES = {"mean": "tiny-imagenet-gap.onnx", "max": "tiny-imagenet-gmp.onnx"}
 class Recipe:
     """Everything that decides what is learned."""
 
-    pooling: str = "mean"
-    start: str = ""  # the exported network to go on from; "": from scratch
     # (epochs, picture size): small pictures cost little and teach coarse shapes
-    schedule: tuple = ((3, 40), (4, 56), (3, 64), (4, 80))
+    schedule: tuple = ((6, 40), (8, 56), (8, 64), (7, 80))
+    ending: int = 2  # so many of the last epochs are done once with each pooling
     # what the tool feeds: a training crop shows things 1.2 times larger than the
     # whole picture does, so 80 pixels in training look like 96 in use
     size: int = 96
@@ -64,16 +62,11 @@ class Recipe:
     sgd_decay: float = 5e-4
     seed: int = 0
 
-    def fine_tuning(self, start):
-        """The recipe for going on from an exported network: short and gentle."""
-        return replace(
-            self, start=start, schedule=((2, 80),),
-            muon_rate=self.muon_rate / 10, sgd_rate=self.sgd_rate / 10,
-        )
-
-    def sizes(self):
-        """The picture size of each epoch."""
-        return [size for epochs, size in self.schedule for _ in range(epochs)]
+    def epochs(self, pooling):
+        """The picture size and the pooling of each epoch of the network that ends with `pooling`."""
+        sizes = [size for epochs, size in self.schedule for _ in range(epochs)]
+        shared = len(sizes) - self.ending
+        return [(size, "mean" if i < shared else pooling) for i, size in enumerate(sizes)]
 
 
 def normalise(images):
@@ -173,30 +166,35 @@ def scores(network, x):
 class Trainer:
     """A network on its way: what a checkpoint holds, and how it goes on."""
 
-    def __init__(self, classes, recipe, checkpoint):
+    def __init__(self, classes, recipe, pooling, checkpoint):
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.checkpoint = Path(checkpoint)
+        self.epochs = recipe.epochs(pooling)
+        self.shared = Path(checkpoint)  # of the epochs that both networks have in common
+        self.own = self.shared.with_stem(f"{self.shared.stem}-{pooling}")
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.network = PooledNetwork(classes, recipe.pooling).to(memory_format=torch.channels_last)
+        self.network = PooledNetwork(classes, pooling).to(memory_format=torch.channels_last)
         self.optimizers = optimizers(self.network, recipe)
         for group in self.groups():
             group["peak"] = group["lr"]
         self.log = []  # one row an epoch
-        if self.checkpoint.exists():
-            self.load()
+        for checkpoint in (self.own, self.shared):
+            if checkpoint.exists():
+                self.load(checkpoint)
+                break
 
     def groups(self):
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
-    def load(self):
-        state = torch.load(self.checkpoint, weights_only=True)
+    def load(self, checkpoint):
+        state = torch.load(checkpoint, weights_only=True)
         ours, theirs = asdict(self.recipe), state["recipe"]
-        done = [row["size"] for row in state["log"]]
-        # a longer schedule may go on from a shorter one: the epochs done must be its beginning
-        if {**theirs, "schedule": ours["schedule"]} != ours or self.recipe.sizes()[: len(done)] != done:
+        done = [(row["size"], row["pooling"]) for row in state["log"]]
+        # another schedule may go on from there, if the epochs done are its beginning
+        when = {"schedule": ours["schedule"], "ending": ours["ending"]}
+        if {**theirs, **when} != ours or self.epochs[: len(done)] != done:
             sys.exit(
-                f"{self.checkpoint} was made by another recipe, after {len(done)} epochs: {theirs}; "
+                f"{checkpoint} was made by another recipe, after {len(done)} epochs: {theirs}; "
                 "delete it to start again, or give the options that made it"
             )
         self.network.load_state_dict(state["network"])
@@ -213,9 +211,10 @@ class Trainer:
             "generator": self.generator.get_state(),
             "log": self.log,
         }
-        with whole_file(self.checkpoint) as unfinished:
+        checkpoint = self.own if len(self.log) > len(self.epochs) - self.recipe.ending else self.shared
+        with whole_file(checkpoint) as unfinished:
             torch.save(state, unfinished)
-        with whole_file(self.checkpoint.with_suffix(".csv")) as unfinished:
+        with whole_file(checkpoint.with_suffix(".csv")) as unfinished:
             with open(unfinished, "w", newline="", encoding="utf-8") as file:
                 table = csv.DictWriter(file, self.log[0])
                 table.writeheader()
@@ -223,26 +222,27 @@ class Trainer:
 
     def train(self, data, validation):
         """All epochs that are still to do, then the statistics of batch norm."""
-        sizes = self.recipe.sizes()
-        # time is counted in pictures times pixels: the cost of an epoch ~ size^2
-        for epoch in range(len(self.log), len(sizes)):
+        for epoch in range(len(self.log), len(self.epochs)):
             started = time.monotonic()
-            loss = self.epoch(epoch, *data, left=sum(s * s for s in sizes[epoch + 1 :]))
+            size, pooling = self.epochs[epoch]
+            self.network.pool = POOLINGS[pooling]
+            # time is counted in pictures times pixels: the cost of an epoch ~ size^2
+            loss = self.epoch(epoch, *data, left=sum(s * s for s, _ in self.epochs[epoch + 1 :]))
             top1 = accuracy(self.network, *validation, self.recipe.size)
             self.log.append({
-                "epoch": epoch + 1, "size": sizes[epoch], "loss": round(loss, 4),
+                "epoch": epoch + 1, "size": size, "pooling": pooling, "loss": round(loss, 4),
                 "top1": round(top1, 4), "seconds": round(time.monotonic() - started),
             })
             self.save()
-            print(f"\repoch {epoch + 1}/{len(sizes)}: {self.log[-1]}", flush=True)
+            print(f"\repoch {epoch + 1}/{len(self.epochs)}: {self.log[-1]}", flush=True)
         measure_statistics(self.network, data[0], self.recipe)
 
     def epoch(self, epoch, images, labels, left):
         """One pass over the pictures; returns the mean loss."""
-        recipe, size = self.recipe, self.recipe.sizes()[epoch]
+        recipe, (size, _) = self.recipe, self.epochs[epoch]
         batch = min(recipe.batch, len(images))
         steps = len(images) // batch
-        total = steps * len(recipe.sizes())
+        total = steps * len(self.epochs)
         order = torch.randperm(len(images), generator=self.generator)
         losses, started = [], time.monotonic()
         self.network.train()
@@ -303,10 +303,10 @@ def whole_pictures(images, recipe, batches=20):
         yield enlarge(normalise(images[chosen.numpy()]), recipe.size)
 
 
-def metadata(data, recipe):
+def metadata(data, recipe, pooling):
     """What travels in the file, accuracy aside."""
     return {
-        "name": Path(NAMES[recipe.pooling]).stem,
+        "name": Path(NAMES[pooling]).stem,
         "classes": data.names,
         "wnids": data.wnids,
         "mean": MEAN,
@@ -314,7 +314,7 @@ def metadata(data, recipe):
         "size": str(recipe.size),
         "resize": "fit",
         "stride": str(STRIDE),
-        "pooling": recipe.pooling,
+        "pooling": pooling,
         "training_data": "Tiny ImageNet (Stanford CS231n): 100,000 pictures, 64x64, 200 classes of ImageNet",
         "licence": "MIT for the weights as a work of ours; "
                    "ImageNet's pictures are for non-commercial research",
@@ -328,18 +328,18 @@ def main(arguments=None):
         description="Train the networks of weights/ on Tiny ImageNet; run again, it goes on.",
     )
     parser.add_argument("data", help="tiny-imagenet-200.zip or its folder")
-    parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="(default: %(default)s)")
-    parser.add_argument("--start", default="", metavar="FILE",
-                        help="go on from this exported network, at a tenth of the learning rates")
-    parser.add_argument("--out", metavar="FILE",
-                        help="the ONNX file to write (default: "
-                        + ", ".join(f"{name} for {pooling}" for pooling, name in NAMES.items())
-                        + ", in weights/)")
+    parser.add_argument("--pooling", choices=POOLINGS,
+                        help="make this network only: mean, max (default: both, one after the other)")
+    parser.add_argument("--out", metavar="DIR", default=Path(__file__).parent,
+                        help="the folder for " + " and ".join(NAMES.values()) + " (default: weights/)")
     parser.add_argument("--state", default="training.pt", metavar="FILE",
-                        help="the checkpoint; the log lies beside it, as .csv (default: %(default)s)")
+                        help="the checkpoint; beside it lie that of each ending and the logs, as .csv "
+                             "(default: %(default)s)")
     parser.add_argument("--schedule", type=_schedule, metavar="ExP,ExP,...",
                         help="epochs x picture size, one after another (default: "
-                        + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + "; with --start: 2x80)")
+                        + ",".join(f"{e}x{p}" for e, p in Recipe.schedule) + ")")
+    parser.add_argument("--ending", type=int, metavar="E", default=Recipe.ending,
+                        help="do the last E epochs once with each pooling (default: %(default)s)")
     parser.add_argument("--per-class", type=int, metavar="N",
                         help="train on N pictures a class, to try it out")
     options = parser.parse_args(arguments)
@@ -347,22 +347,17 @@ def main(arguments=None):
         data = TinyImageNet(options.data)
     except OSError as error:
         parser.error(str(error))
-    recipe = Recipe(pooling=options.pooling)
-    if options.start:
-        recipe = recipe.fine_tuning(Path(options.start).name)
-    if options.schedule:
-        recipe = replace(recipe, schedule=options.schedule)
+    recipe = replace(Recipe(), schedule=options.schedule or Recipe.schedule, ending=options.ending)
+    count = len(recipe.epochs("mean"))
+    if not 0 < recipe.ending <= count:
+        parser.error(f"--ending {recipe.ending}: give 1 to {count}, the epochs of the schedule")
     training, validation = data.train(options.per_class), data.val()
-    trainer = Trainer(len(data.wnids), recipe, options.state)
-    if options.start and not trainer.log:
-        try:
-            unfold(options.start, trainer.network, whole_pictures(training[0], recipe))
-        except ValueError as error:
-            parser.error(f"--start {error}")
-    trainer.train(training, validation)
-    out = options.out or Path(__file__).parent / NAMES[recipe.pooling]
-    accuracy = export(trainer.network, out, metadata(data, recipe), *validation)
-    print(f"{out}: top-1 {accuracy['top1']:.2%}, top-5 {accuracy['top5']:.2%}")
+    for pooling in [options.pooling] if options.pooling else POOLINGS:
+        trainer = Trainer(len(data.wnids), recipe, pooling, options.state)
+        trainer.train(training, validation)
+        out = Path(options.out) / NAMES[pooling]
+        accuracy = export(trainer.network, out, metadata(data, recipe, pooling), *validation)
+        print(f"{out}: top-1 {accuracy['top1']:.2%}, top-5 {accuracy['top5']:.2%}")
 
 
 def _schedule(text):

@@ -252,10 +252,11 @@ class Network:
         model : bytes
         """
         self._source.unchanged()
-        source = Source(self.path)
         kind = TYPES[self._forward.runner.type_of(self.head.f)][1]
-        return with_classifier(source.data, source.graph, self.head, kind, w, b,
-                               {**self.preprocessing.as_metadata(), **metadata}, source.file.parent)
+        with uncut(self.path):
+            source = Source(self.path)
+            return with_classifier(source.data, source.graph, self.head, kind, w, b,
+                                   {**self.preprocessing.as_metadata(), **metadata}, source.file.parent)
 
     def noise(self):
         """A made-up input, (channels, h, w): noise of the size that the network takes."""

@@ -207,7 +207,7 @@ class Maximum(Form):
     formula = "sum_k w_k^c max f_k + b_c"
     difference = "sum_k (w_k^a - w_k^b) max f_k + (b_a - b_b) = S_a - S_b"
     meaning = ("A score counts each unit once, where it is strongest; a map shows it wherever it fires. "
-               "Therefore no map adds up to its score, and the paper pools with the average.")
+               "Therefore a map does not add up to its score, and the paper pools with the average.")
 
     def pool(self, f: ArrayLike) -> np.ndarray:
         return global_max_pool(f)
@@ -227,7 +227,7 @@ class AverageAndMaximum(Maximum):
     identity = "S_c = sum_k w_k^c (mean_xy f_k + max_xy f_k) / 2 + b_c"
     formula = "sum_k w_k^c (mean f_k + max f_k) / 2 + b_c"
     meaning = ("Half of a score is the mean of its map; the other half counts each unit once, where it is "
-               "strongest. Therefore no map adds up to its score.")
+               "strongest. Therefore a map does not add up to its score.")
 
     def pool(self, f: ArrayLike) -> np.ndarray:
         # F_k = (mean_xy f_k(x, y) + max_xy f_k(x, y)) / 2
