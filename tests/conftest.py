@@ -1,6 +1,7 @@
 """What several tests need: a small network, photos, the shipped network."""
 
 import signal
+import zipfile
 
 import numpy as np
 import pytest
@@ -72,6 +73,14 @@ def scene(height, width, seed=0):
     """A smooth random picture, (height, width, 3) uint8."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def zipped(folder, path, inside=""):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, inside + file.relative_to(folder).as_posix())
+    return path
 
 
 def assert_texts_fit(figure):

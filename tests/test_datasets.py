@@ -14,7 +14,7 @@ from PIL import Image
 from cam_numpy.errors import InputError
 from cam_numpy.evaluation._archive import open_files
 from cam_numpy.evaluation.datasets import Case, open_dataset
-from tests.conftest import scene
+from tests.conftest import scene, zipped
 
 A, B = "n00000002", "n00000001"  # not in the order of the alphabet
 WIDTH, HEIGHT = 20, 10
@@ -29,14 +29,6 @@ def write(path, text=""):
 def draw(path, seed=0, size=(WIDTH, HEIGHT), **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(scene(size[1], size[0], seed)).save(path, **options)
-    return path
-
-
-def zipped(folder, path, inside=""):
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, inside + file.relative_to(folder).as_posix())
     return path
 
 

@@ -427,7 +427,7 @@ def test_ctrl_c_while_writing_loses_nothing(run, folder, monkeypatch):
 def test_the_map_of_a_face_is_high_on_the_face(tmp_path):
     """100 faces and 100 other pictures of 25 x 25 pixels: the shipped network has no class for people.
 
-    Its highest cell is the collar below the face.
+    Its highest cell is the collar, within one cell of the face.
     """
     data = pytest.importorskip("skimage.data")
     grey = np.rint(data.lfw_subset() * 255).astype(np.uint8)
@@ -436,7 +436,7 @@ def test_the_map_of_a_face_is_high_on_the_face(tmp_path):
     assert float(learned.metadata["accuracy"].split("%")[0]) > 95
     e = explain(portrait(), learned)
     M = e.view.lay(e.M("face"))  # (600, 512), on the photo's pixels
-    _, x = np.unravel_index(M.argmax(), M.shape)
+    y, x = np.unravel_index(M.argmax(), M.shape)
     left, top, right, bottom = FACE
-    assert left <= x <= right
+    assert left <= x <= right and top <= y <= bottom + M.shape[0] / e.f.shape[1]
     assert M[top:bottom, left:right].mean() > 2 * M.mean() > 0  # the evidence is there, and not everywhere

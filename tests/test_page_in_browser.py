@@ -636,8 +636,8 @@ def test_any_class_is_found_by_its_name(browser, explanations):
     assert found and all("retriev" in line for line in found)
     browser.type("#choose-class input", Keys.ENTER)
     e = explanations["gap"]
-    first = max((name for name in e.classes if "retriev" in name), key=lambda name: e.S[e.index(name)])
-    assert browser.text("h1 em") == first.split(",")[0] and not browser.find("#choose-class input")
+    first = next(int(c) for c in e.ranking if "retriev" in e.classes[c])
+    assert browser.text("h1 em") == e.class_name(first) and not browser.find("#choose-class input")
     assert number(browser.text("#bars .total td")) == close(e.M(first).max())
     search("no such thing")
     assert browser.text("#choose-class ul") == "No class has this in its name."

@@ -1,21 +1,19 @@
 """What measures the shipped networks, on a handful of made-up pictures. The trainer is in test_train.py."""
 
 import re
-import zipfile
 
 import numpy as np
 import pytest
 
 from cam_numpy.image.photo import read_photo
+from tests.conftest import zipped
 from weights import better_boxes, compare, measure
 from weights.tiny_imagenet import TinyImageNet
 
 
 def test_the_zip_and_the_folder_give_the_same_pictures(tiny_imagenet, tmp_path, shipped):
-    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        for path in tiny_imagenet.rglob("*"):
-            archive.write(path, path.relative_to(tiny_imagenet.parent).as_posix())
-    for ours, theirs in zip(TinyImageNet(tiny_imagenet).train(4), TinyImageNet(tmp_path / "t.zip").train(4)):
+    archive = zipped(tiny_imagenet, tmp_path / "t.zip", inside="tiny-imagenet-200/")
+    for ours, theirs in zip(TinyImageNet(tiny_imagenet).train(4), TinyImageNet(archive).train(4)):
         np.testing.assert_array_equal(ours, theirs)
     assert TinyImageNet(tmp_path).wnids == shipped.wnids[:3]  # the folder above is understood too
 
